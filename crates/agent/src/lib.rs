@@ -1,0 +1,1 @@
+//! One per node: owns the TPM, keeps the enclave log, makes evidence.

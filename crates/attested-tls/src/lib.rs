@@ -1,0 +1,1 @@
+//! TLS for attested channels: keys made here, TLS 1.3 only, exporter values.

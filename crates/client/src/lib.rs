@@ -1,0 +1,1 @@
+//! The client library: verifies before it trusts, and owns its connection.

@@ -1,0 +1,1 @@
+//! Server operations: provisions and reconciles enclaves through a driver.

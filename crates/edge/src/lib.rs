@@ -1,0 +1,1 @@
+//! One public port: passes TLS to the right enclave by SNI, cannot read a byte.

@@ -1,0 +1,1 @@
+//! Client operations: accounts, tokens, apps, enclave requests over REST.

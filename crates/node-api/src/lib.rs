@@ -1,0 +1,1 @@
+//! Client of the agent's node-local Unix socket.

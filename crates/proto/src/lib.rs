@@ -1,0 +1,1 @@
+//! Generated gRPC of the control plane.

@@ -1,0 +1,1 @@
+//! What isolation this machine allows, and how a process gets it.

@@ -1,0 +1,1 @@
+//! Start, listen, observe, drain: what every service shares.

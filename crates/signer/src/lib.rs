@@ -1,0 +1,1 @@
+//! The CA: root key in the TPM, short-lived issuing key, certificates against proofs.

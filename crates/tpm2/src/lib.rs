@@ -1,0 +1,3 @@
+//! TPM 2.0 wire structures, commands and responses, and the checks over them; no device.
+#![no_std]
+extern crate alloc;

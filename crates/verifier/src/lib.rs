@@ -1,0 +1,1 @@
+//! Enrols nodes by credential activation, appraises their logs, signs verdicts.

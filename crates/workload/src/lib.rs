@@ -1,0 +1,3 @@
+//! What an application is: its manifest and the version digest over it.
+#![no_std]
+extern crate alloc;
