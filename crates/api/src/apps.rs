@@ -1,0 +1,84 @@
+//! Blobs and apps.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/blobs/missing`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlobDigests {
+    /// SHA-256, 64 lower-case hex each; at most [`crate::bounds::MISSING_DIGESTS`].
+    pub digests: Vec<String>,
+}
+
+/// Answer: those that must be uploaded by `PUT /v1/blobs/{sha256}` first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingBlobs {
+    /// In the order of the question.
+    pub missing: Vec<String>,
+}
+
+/// `POST /v1/apps`: 201 when new, 200 when the same was published before; both answer with [`App`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishApp {
+    /// The resolved form of the app (`workload::Manifest` as JSON).
+    pub manifest: serde_json::Value,
+    /// Compact ES256 JWS over [`Record`], `x5c` = the publisher's self-signed certificate.
+    pub record: String,
+}
+
+/// What the publisher signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Name of the app.
+    pub name: String,
+    /// Version of the app.
+    pub version: String,
+    /// Version digest (`workload`), 64 hex.
+    pub digest: String,
+    /// When it was signed, unix seconds.
+    pub issued_at: u64,
+}
+
+/// `typ` of a record's JWS.
+pub const RECORD_TYP: &str = "sealwright-record+jwt";
+
+/// One version of an app: `GET /v1/apps/{name}` (the newest; `?version=` for another).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct App {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Version digest, 64 hex.
+    pub digest: String,
+    /// The publisher's signed record; a client that wants to rely on it verifies it itself.
+    pub record: String,
+    /// The resolved form of the app.
+    pub manifest: serde_json::Value,
+}
+
+/// `GET /v1/apps`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppList {
+    /// Newest first, at most [`crate::bounds::LIST_ROWS`].
+    pub apps: Vec<AppSummary>,
+}
+
+/// One version of an app in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSummary {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Version digest, 64 hex.
+    pub digest: String,
+    /// SHA-256 of the publisher's SPKI, 64 hex.
+    pub publisher: String,
+    /// When it was published, unix seconds.
+    pub created_at: u64,
+}
