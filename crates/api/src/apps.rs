@@ -2,21 +2,22 @@
 
 use alloc::{string::String, vec::Vec};
 
+use names::Digest;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/blobs/missing`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlobDigests {
-    /// SHA-256, 64 lower-case hex each; at most [`crate::bounds::MISSING_DIGESTS`].
-    pub digests: Vec<String>,
+    /// SHA-256 of each; at most [`crate::bounds::MISSING_DIGESTS`].
+    pub digests: Vec<Digest>,
 }
 
 /// Answer: those that must be uploaded by `PUT /v1/blobs/{sha256}` first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingBlobs {
     /// In the order of the question.
-    pub missing: Vec<String>,
+    pub missing: Vec<Digest>,
 }
 
 /// `POST /v1/apps`: 201 when new, 200 when the same was published before; both answer with [`App`].
@@ -37,8 +38,8 @@ pub struct Record {
     pub name: String,
     /// Version of the app.
     pub version: String,
-    /// Version digest (`workload`), 64 hex.
-    pub digest: String,
+    /// Version digest (`workload`).
+    pub digest: Digest,
     /// When it was signed, unix seconds.
     pub issued_at: u64,
 }
@@ -53,8 +54,8 @@ pub struct App {
     pub name: String,
     /// Version.
     pub version: String,
-    /// Version digest, 64 hex.
-    pub digest: String,
+    /// Version digest.
+    pub digest: Digest,
     /// The publisher's signed record; a client that wants to rely on it verifies it itself.
     pub record: String,
     /// The resolved form of the app.
@@ -75,10 +76,10 @@ pub struct AppSummary {
     pub name: String,
     /// Version.
     pub version: String,
-    /// Version digest, 64 hex.
-    pub digest: String,
-    /// SHA-256 of the publisher's SPKI, 64 hex.
-    pub publisher: String,
+    /// Version digest.
+    pub digest: Digest,
+    /// SHA-256 of the publisher's SPKI.
+    pub publisher: Digest,
     /// When it was published, unix seconds.
     pub created_at: u64,
 }

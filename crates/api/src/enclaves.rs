@@ -2,6 +2,7 @@
 
 use alloc::{string::String, vec::Vec};
 
+use names::{Digest, EnclaveId};
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
@@ -22,16 +23,16 @@ pub struct CreateEnclave {
 /// An enclave as its user sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enclave {
-    /// 32 hex.
-    pub id: String,
+    /// Id, chosen by the gateway.
+    pub id: EnclaveId,
     /// Name, unique among the enclaves of the user.
     pub name: String,
     /// Name of the app.
     pub app: String,
     /// Version of the app.
     pub version: String,
-    /// Version digest, 64 hex. For display: a client compares evidence with a reference value of its own.
-    pub version_digest: String,
+    /// Version digest. For display: a client compares evidence with a reference value of its own.
+    pub version_digest: Digest,
     /// Where it stands.
     pub state: State,
     /// Stable code, with `failed`.
@@ -43,8 +44,8 @@ pub struct Enclave {
     pub host: String,
     /// `HOST:PORT` to dial.
     pub edge: String,
-    /// SHA-256 of the owner's SPKI, 64 hex.
-    pub owner: String,
+    /// SHA-256 of the owner's SPKI.
+    pub owner: Digest,
     /// Unix seconds.
     pub created_at: u64,
 }
@@ -84,7 +85,9 @@ impl State {
     /// Reads [`State::as_str`] back.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Starting, Self::Running, Self::Stopping, Self::Stopped, Self::Failed].into_iter().find(|state| state.as_str() == name)
+        [Self::Pending, Self::Starting, Self::Running, Self::Stopping, Self::Stopped, Self::Failed]
+            .into_iter()
+            .find(|state| state.as_str() == name)
     }
 }
 

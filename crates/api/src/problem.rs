@@ -29,7 +29,14 @@ impl Problem {
     /// A problem of the given code.
     #[must_use]
     pub fn new(code: Code, detail: String, request_id: String) -> Self {
-        Self { type_: format!("{TYPE_PREFIX}{}", code.as_str()), title: code.title().into(), status: code.status(), code: code.as_str().into(), detail, request_id }
+        Self {
+            type_: format!("{TYPE_PREFIX}{}", code.as_str()),
+            title: code.title().into(),
+            status: code.status(),
+            code: code.as_str().into(),
+            detail,
+            request_id,
+        }
     }
 
     /// The code, when this version knows it.
