@@ -1,1 +1,11 @@
-//! Generated gRPC of the control plane.
+//! Generated gRPC of the control plane, and the way to reach it over a Unix socket.
+//!
+//! `v1` is made by `cargo xtask codegen` from `proto/`; nobody edits it. Who serves what: see the `.proto` files.
+
+mod socket;
+
+pub use socket::{connect, serve_socket};
+
+/// Version 1 of the control plane's gRPC.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod v1;
