@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod apps;
 pub mod bounds;
 pub mod enclaves;
+pub mod node;
 pub mod paths;
 pub mod problem;
 mod secret;

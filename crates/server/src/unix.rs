@@ -1,0 +1,97 @@
+//! Unix listeners whose peers are known: each connection carries who opened it.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use tokio::net::{UnixListener, UnixStream};
+
+/// Who opened a connection, as the kernel says (`SO_PEERCRED`), with the process's start time so that a reused pid is
+/// another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// Process id in our pid namespace.
+    pub pid: u32,
+    /// User id in our user namespace.
+    pub uid: u32,
+    /// Start time of that process in clock ticks after boot (`/proc/PID/stat` field 22).
+    pub start_time: u64,
+}
+
+/// Listens on a path with the given mode. A stale socket is replaced; anything else at the path is an error.
+///
+/// # Errors
+/// What the file system or the kernel says.
+pub fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "path is in use and not a socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    Ok(listener)
+}
+
+/// The peer of a connection.
+///
+/// # Errors
+/// Where the kernel does not say, or the process is gone already.
+pub fn peer(stream: &UnixStream) -> io::Result<Peer> {
+    let credentials = stream.peer_cred()?;
+    let unknown = || io::Error::new(io::ErrorKind::PermissionDenied, "peer process is not known");
+    let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    let pid = pid.ok_or_else(unknown)?;
+    Ok(Peer { pid, uid: credentials.uid(), start_time: process(pid)?.start_time })
+}
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Parent process id.
+    pub parent: u32,
+    /// Start time in clock ticks after boot.
+    pub start_time: u64,
+}
+
+/// Reads parent and start time of a live process (proc(5), `/proc/pid/stat` fields 4 and 22).
+///
+/// # Errors
+/// Where there is no such process, or it is a zombie.
+pub fn process(pid: u32) -> io::Result<Process> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let bad = || io::Error::new(io::ErrorKind::InvalidData, "unexpected form of /proc/PID/stat");
+    // The command name in parentheses may hold anything: fields are counted after the last one.
+    let (_, rest) = text.rsplit_once(") ").ok_or_else(bad)?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).ok_or_else(bad);
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "process has ended"));
+    }
+    let parent = u32::try_from(number(1)?).map_err(|_| bad())?;
+    Ok(Process { parent, start_time: number(19)? })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn the_peer_of_a_connection_is_this_process() {
+        let (left, _right) = UnixStream::pair().unwrap();
+        let peer = peer(&left).unwrap();
+        assert_eq!(peer.pid, std::process::id());
+        assert_eq!(peer.start_time, process(peer.pid).unwrap().start_time);
+        assert_eq!(process(peer.pid).unwrap().parent, std::os::unix::process::parent_id());
+    }
+
+    #[test]
+    fn an_ended_process_is_not_found() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(process(pid).is_err());
+    }
+}
