@@ -1,0 +1,452 @@
+//! Enclaves: what users want (`desired`, written by the gateway) and where things stand (`state`, written by the controller).
+//!
+//! Every change of state names the state that it starts from, so that two writers can't both win.
+
+use std::str::FromStr;
+
+use api::enclaves::State;
+use names::{Digest, EnclaveId};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{Row, Transaction};
+
+use crate::database::{parsed, signed, unsigned};
+use crate::{Store, StoreError, UserId};
+
+/// What a user asks for. State is `pending`, desired `running`, incarnation 0.
+#[derive(Clone, Debug)]
+pub struct NewEnclave {
+    /// New id.
+    pub id: EnclaveId,
+    /// Whose.
+    pub user: UserId,
+    /// The account's name.
+    pub user_name: String,
+    /// Name, unique among the user's.
+    pub name: String,
+    /// Name of the app.
+    pub app: String,
+    /// Version of the app.
+    pub version: String,
+    /// Version digest.
+    pub version_digest: Digest,
+    /// SHA-256 of the owner's SPKI.
+    pub owner: Digest,
+    /// Full host name, unique.
+    pub host: String,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
+/// A stored enclave.
+#[derive(Clone, Debug)]
+pub struct Enclave {
+    /// Id.
+    pub id: EnclaveId,
+    /// Whose.
+    pub user: UserId,
+    /// The account's name.
+    pub user_name: String,
+    /// Name, unique among the user's.
+    pub name: String,
+    /// Name of the app.
+    pub app: String,
+    /// Version of the app.
+    pub version: String,
+    /// Version digest.
+    pub version_digest: Digest,
+    /// SHA-256 of the owner's SPKI.
+    pub owner: Digest,
+    /// Full host name, unique.
+    pub host: String,
+    /// Where it stands.
+    pub state: State,
+    /// What the user wants.
+    pub desired: Desired,
+    /// Stable code, with `failed`.
+    pub reason: Option<String>,
+    /// Counts starts, from 1; 0 before the first.
+    pub incarnation: u64,
+    /// The process that holds the enclave, while there is one.
+    pub process: Option<Process>,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// Unix seconds.
+    pub updated_at: u64,
+}
+
+/// What the user wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desired {
+    /// That it runs.
+    Running,
+    /// That it does not.
+    Stopped,
+    /// That it goes away; nothing starts it again.
+    Deleted,
+}
+
+/// A process, told apart from later ones of the same number by its start time (`/proc/PID/stat`, field 22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Clock ticks after boot.
+    pub start_time: u64,
+}
+
+/// How many enclaves a user may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// That run or are wanted to.
+    pub active: u32,
+    /// In all.
+    pub total: u32,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self { active: 5, total: 50 }
+    }
+}
+
+impl Store {
+    /// Adds an enclave, within the quota.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`], [`StoreError::QuotaExceeded`], [`StoreError::NotFound`] for an unknown user.
+    pub async fn create_enclave(&self, enclave: &NewEnclave, quota: Quota) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        lock_user(&mut transaction, &enclave.user).await?;
+        let taken = sqlx::query("SELECT id FROM enclaves WHERE user_id = $1 AND name = $2")
+            .bind(enclave.user.to_string())
+            .bind(&enclave.name)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if taken.is_some() {
+            return Err(StoreError::NameTaken);
+        }
+        check_quota(&mut transaction, &enclave.user, quota).await?;
+        sqlx::query(
+            "INSERT INTO enclaves (id, user_id, user_name, name, app, version, version_digest, owner, host, state, desired,
+                                   incarnation, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 'running', 0, $10, $10)",
+        )
+        .bind(enclave.id.to_string())
+        .bind(enclave.user.to_string())
+        .bind(&enclave.user_name)
+        .bind(&enclave.name)
+        .bind(&enclave.app)
+        .bind(&enclave.version)
+        .bind(enclave.version_digest.to_string())
+        .bind(enclave.owner.to_string())
+        .bind(&enclave.host)
+        .bind(signed(enclave.created_at))
+        .execute(&mut *transaction)
+        .await
+        .map_err(StoreError::name_taken)?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The enclave of this id, also one that is to be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn enclave(&self, id: &EnclaveId) -> Result<Option<Enclave>, StoreError> {
+        let row = sqlx::query("SELECT * FROM enclaves WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(enclave).transpose()
+    }
+
+    /// The user's enclave of this name; none that is to be deleted, and nobody else's.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn enclave_of(&self, user: &UserId, name: &str) -> Result<Option<Enclave>, StoreError> {
+        let row =
+            sqlx::query("SELECT * FROM enclaves WHERE user_id = $1 AND name = $2 AND desired <> 'deleted'")
+                .bind(user.to_string())
+                .bind(name)
+                .fetch_optional(self.readers())
+                .await?;
+        row.as_ref().map(enclave).transpose()
+    }
+
+    /// The user's enclaves, the oldest first; none that is to be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn enclaves_of(&self, user: &UserId, limit: u32) -> Result<Vec<Enclave>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM enclaves WHERE user_id = $1 AND desired <> 'deleted' ORDER BY created_at, id LIMIT $2",
+        )
+        .bind(user.to_string())
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(enclave).collect()
+    }
+
+    /// All enclaves for which there may be something to do: everything but those that are at rest and shall be.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn enclaves_to_reconcile(&self) -> Result<Vec<Enclave>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM enclaves
+             WHERE NOT (desired = 'stopped' AND state IN ('stopped', 'failed') AND root_pid IS NULL) ORDER BY created_at, id",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(enclave).collect()
+    }
+
+    /// Says that the user wants it to run again; only from `stopped` and `failed`, and within the quota.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`], [`StoreError::QuotaExceeded`], [`StoreError::NotFound`].
+    pub async fn want_running(&self, id: &EnclaveId, quota: Quota, now: u64) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let row = sqlx::query("SELECT * FROM enclaves WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let current = enclave(&row.ok_or(StoreError::NotFound)?)?;
+        match (current.state, current.desired) {
+            (_, Desired::Deleted) => return Err(StoreError::NotFound),
+            (State::Failed, Desired::Running) => return Ok(()), // counted already
+            (State::Stopped | State::Failed, Desired::Stopped | Desired::Running) => {}
+            (State::Pending | State::Starting | State::Running | State::Stopping, _) => {
+                return Err(StoreError::WrongState);
+            }
+        }
+        lock_user(&mut transaction, &current.user).await?;
+        check_active(&mut transaction, &current.user, quota).await?;
+        set_desired(&mut transaction, id, "running", now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Says that the user wants it stopped.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], also when it is to be deleted.
+    pub async fn want_stopped(&self, id: &EnclaveId, now: u64) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        set_desired(&mut transaction, id, "stopped", now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Says that the user wants it gone. From now on the user does not see it, and nothing starts it again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], also when it is to be deleted already.
+    pub async fn want_deleted(&self, id: &EnclaveId, now: u64) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        set_desired(&mut transaction, id, "deleted", now).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Moves the enclave from `expected` to `next`; `reason` is kept with `failed` and cleared otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`] when it is in another state, when there is no such step, or when it shall not run and `next` is `starting`.
+    pub async fn set_state(
+        &self,
+        id: &EnclaveId,
+        expected: State,
+        next: State,
+        reason: Option<&str>,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        if !is_step(expected, next) {
+            return Err(StoreError::WrongState);
+        }
+        let mut transaction = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE enclaves SET state = $3, reason = $4, updated_at = $5
+             WHERE id = $1 AND state = $2 AND ($3 <> 'starting' OR desired = 'running')",
+        )
+        .bind(id.to_string())
+        .bind(expected.as_str())
+        .bind(next.as_str())
+        .bind(reason.filter(|_| next == State::Failed))
+        .bind(signed(now))
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::WrongState);
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Counts one more start and returns its number; no number is ever given twice.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], also when it is to be deleted.
+    pub async fn next_incarnation(&self, id: &EnclaveId) -> Result<u64, StoreError> {
+        let mut transaction = self.write().await?;
+        let row = sqlx::query(
+            "UPDATE enclaves SET incarnation = incarnation + 1 WHERE id = $1 AND desired <> 'deleted' RETURNING incarnation",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let incarnation = unsigned(&row.ok_or(StoreError::NotFound)?, "incarnation")?;
+        transaction.commit().await?;
+        Ok(incarnation)
+    }
+
+    /// Remembers which process holds this incarnation (`None`: it has ended), so that a later run can find what was left over.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`] when a later incarnation has begun.
+    pub async fn record_process(
+        &self,
+        id: &EnclaveId,
+        incarnation: u64,
+        process: Option<Process>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE enclaves SET root_pid = $3, pid_start_time = $4 WHERE id = $1 AND incarnation = $2",
+        )
+        .bind(id.to_string())
+        .bind(signed(incarnation))
+        .bind(process.map(|process| i64::from(process.pid)))
+        .bind(process.map(|process| signed(process.start_time)))
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::WrongState);
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Drops the row of an enclave that is to be deleted and has no process; `false` when there is no such row (any more).
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn remove_enclave(&self, id: &EnclaveId) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let done =
+            sqlx::query("DELETE FROM enclaves WHERE id = $1 AND desired = 'deleted' AND root_pid IS NULL")
+                .bind(id.to_string())
+                .execute(&mut *transaction)
+                .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// The steps that there are. A state may follow itself: after a crash the next run takes the same step again.
+fn is_step(from: State, to: State) -> bool {
+    match to {
+        State::Pending => false,
+        State::Starting => from != State::Stopping,
+        State::Running => from == State::Starting,
+        State::Stopping => from != State::Stopped,
+        State::Stopped => from == State::Stopping || from == State::Failed || from == State::Pending,
+        State::Failed => from != State::Stopped,
+    }
+}
+
+/// Takes the user's row first, so that counting and adding is one step also where several writers run at once.
+async fn lock_user(transaction: &mut Transaction<'static, Sqlite>, user: &UserId) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE users SET created_at = created_at WHERE id = $1")
+        .bind(user.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    if done.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+}
+
+async fn check_quota(
+    transaction: &mut Transaction<'static, Sqlite>,
+    user: &UserId,
+    quota: Quota,
+) -> Result<(), StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS number FROM enclaves WHERE user_id = $1")
+        .bind(user.to_string())
+        .fetch_one(&mut **transaction)
+        .await?;
+    if unsigned(&row, "number")? >= u64::from(quota.total) {
+        return Err(StoreError::QuotaExceeded { limit: quota.total });
+    }
+    check_active(transaction, user, quota).await
+}
+
+async fn check_active(
+    transaction: &mut Transaction<'static, Sqlite>,
+    user: &UserId,
+    quota: Quota,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS number FROM enclaves
+         WHERE user_id = $1 AND (desired = 'running' OR state IN ('pending', 'starting', 'running', 'stopping'))",
+    )
+    .bind(user.to_string())
+    .fetch_one(&mut **transaction)
+    .await?;
+    if unsigned(&row, "number")? >= u64::from(quota.active) {
+        return Err(StoreError::QuotaExceeded { limit: quota.active });
+    }
+    Ok(())
+}
+
+async fn set_desired(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: &EnclaveId,
+    desired: &'static str,
+    now: u64,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(
+        "UPDATE enclaves SET desired = $2, updated_at = $3 WHERE id = $1 AND desired <> 'deleted'",
+    )
+    .bind(id.to_string())
+    .bind(desired)
+    .bind(signed(now))
+    .execute(&mut **transaction)
+    .await?;
+    if done.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+}
+
+impl FromStr for Desired {
+    type Err = StoreError;
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        match text {
+            "running" => Ok(Self::Running),
+            "stopped" => Ok(Self::Stopped),
+            "deleted" => Ok(Self::Deleted),
+            _ => Err(StoreError::Corrupt { column: "desired" }),
+        }
+    }
+}
+
+fn enclave(row: &SqliteRow) -> Result<Enclave, StoreError> {
+    let state: &str = row.try_get("state")?;
+    Ok(Enclave {
+        id: parsed(row, "id")?,
+        user: parsed(row, "user_id")?,
+        user_name: row.try_get("user_name")?,
+        name: row.try_get("name")?,
+        app: row.try_get("app")?,
+        version: row.try_get("version")?,
+        version_digest: parsed(row, "version_digest")?,
+        owner: parsed(row, "owner")?,
+        host: row.try_get("host")?,
+        state: State::parse(state).ok_or(StoreError::Corrupt { column: "state" })?,
+        desired: parsed(row, "desired")?,
+        reason: row.try_get("reason")?,
+        incarnation: unsigned(row, "incarnation")?,
+        process: process(row)?,
+        created_at: unsigned(row, "created_at")?,
+        updated_at: unsigned(row, "updated_at")?,
+    })
+}
+
+fn process(row: &SqliteRow) -> Result<Option<Process>, StoreError> {
+    let pid: Option<i64> = row.try_get("root_pid")?;
+    let Some(pid) = pid else { return Ok(None) };
+    let pid = u32::try_from(pid).map_err(|_| StoreError::Corrupt { column: "root_pid" })?;
+    Ok(Some(Process { pid, start_time: unsigned(row, "pid_start_time")? }))
+}

@@ -1,0 +1,296 @@
+//! The store on a real SQLite file.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use api::enclaves::State;
+use names::{Digest, EnclaveId};
+use store::{
+    Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Rotation, SessionId, Store,
+    StoreError, User, UserId,
+};
+
+struct Rig {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+const ALICE: UserId = UserId::from_bytes([1; 16]);
+const BOB: UserId = UserId::from_bytes([2; 16]);
+
+async fn rig() -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("db.sqlite")).await.unwrap();
+    for (id, name) in [(ALICE, "alice"), (BOB, "bob")] {
+        store.create_user(&user(id, name)).await.unwrap();
+    }
+    store.publish_app(&app(ALICE, "1", b"one")).await.unwrap();
+    Rig { store, folder }
+}
+
+fn user(id: UserId, name: &str) -> User {
+    User { id, name: name.into(), password_hash: "$argon2id$x".into(), created_at: 1 }
+}
+
+fn app(owner: UserId, version: &str, content: &[u8]) -> NewApp {
+    NewApp {
+        name: "hello".into(),
+        version: version.into(),
+        digest: Digest::of(content),
+        manifest: "{}".into(),
+        record: "a.b.c".into(),
+        publisher: Digest::of(b"publisher"),
+        owner,
+        created_at: 5,
+    }
+}
+
+fn enclave(number: u8, user: UserId, name: &str) -> NewEnclave {
+    NewEnclave {
+        id: EnclaveId::from_bytes([number; 16]),
+        user,
+        user_name: "someone".into(),
+        name: name.into(),
+        app: "hello".into(),
+        version: "1".into(),
+        version_digest: Digest::of(b"one"),
+        owner: Digest::of(b"owner"),
+        host: format!("{name}-{user}.enclaves.localhost"),
+        created_at: 7,
+    }
+}
+
+fn session(number: u8, cnf: Option<Digest>) -> NewSession {
+    NewSession {
+        id: SessionId::from_bytes([number; 16]),
+        user: ALICE,
+        refresh_hash: Digest::of(&[number]),
+        cnf,
+        created_at: 10 + u64::from(number),
+        expires_at: 1000,
+    }
+}
+
+#[tokio::test]
+async fn the_file_is_private() {
+    let rig = rig().await;
+    for entry in std::fs::read_dir(rig.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+    }
+}
+
+/// The original dropped its users table at each start (portal.md 1.1, 6).
+#[tokio::test]
+async fn reopening_keeps_every_row() {
+    let rig = rig().await;
+    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
+    rig.store.close().await;
+    let store = Store::open(&rig.folder.path().join("db.sqlite")).await.unwrap();
+    assert!(store.user_by_name("bob").await.unwrap().is_some());
+    assert_eq!(store.newest_app("hello").await.unwrap().unwrap().version, "1");
+    assert_eq!(store.enclaves_of(&ALICE, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn user_names_are_unique() {
+    let rig = rig().await;
+    let again = rig.store.create_user(&user(UserId::from_bytes([3; 16]), "alice")).await;
+    assert!(matches!(again, Err(StoreError::NameTaken)));
+}
+
+/// The original's lookup had no condition and returned the first row (portal.md 1.1, 1).
+#[tokio::test]
+async fn a_user_is_found_by_exactly_its_name() {
+    let rig = rig().await;
+    assert_eq!(rig.store.user_by_name("bob").await.unwrap().unwrap().id, BOB);
+    for name in ["carol", "", "bo", "bob%", "' OR 1=1 --"] {
+        assert!(rig.store.user_by_name(name).await.unwrap().is_none(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_spent_refresh_token_ends_the_session() {
+    let rig = rig().await;
+    rig.store.create_session(&session(1, None)).await.unwrap();
+    let (first, second, third) = (Digest::of(&[1]), Digest::of(b"second"), Digest::of(b"third"));
+    assert!(
+        matches!(rig.store.rotate_refresh(&first, &second, None, 20).await.unwrap(), Rotation::Rotated(s) if s.generation == 1)
+    );
+    assert!(matches!(rig.store.rotate_refresh(&first, &third, None, 21).await.unwrap(), Rotation::Reused(_)));
+    assert!(matches!(rig.store.rotate_refresh(&second, &third, None, 22).await.unwrap(), Rotation::Ended));
+    assert!(rig.store.session(&SessionId::from_bytes([1; 16])).await.unwrap().unwrap().revoked_at.is_some());
+}
+
+/// CVE-2026-1035: two parallel exchanges of one refresh token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parallel_rotations_have_one_winner() {
+    let rig = rig().await;
+    rig.store.create_session(&session(1, None)).await.unwrap();
+    let tasks: Vec<_> = (0..50u8)
+        .map(|number| {
+            let store = rig.store.clone();
+            tokio::spawn(async move {
+                store.rotate_refresh(&Digest::of(&[1]), &Digest::of(&[9, number]), None, 20).await.unwrap()
+            })
+        })
+        .collect();
+    let mut winners = 0;
+    for task in tasks {
+        winners += u32::from(matches!(task.await.unwrap(), Rotation::Rotated(_)));
+    }
+    assert_eq!(winners, 1);
+}
+
+#[tokio::test]
+async fn a_bound_session_needs_its_certificate() {
+    let rig = rig().await;
+    let certificate = Digest::of(b"certificate");
+    rig.store.create_session(&session(1, Some(certificate))).await.unwrap();
+    let (old, new) = (Digest::of(&[1]), Digest::of(b"new"));
+    for wrong in [None, Some(&Digest::of(b"another"))] {
+        assert!(matches!(
+            rig.store.rotate_refresh(&old, &new, wrong, 20).await.unwrap(),
+            Rotation::WrongCertificate
+        ));
+    }
+    assert!(matches!(
+        rig.store.rotate_refresh(&old, &new, Some(&certificate), 20).await.unwrap(),
+        Rotation::Rotated(_)
+    ));
+}
+
+#[tokio::test]
+async fn sessions_end_and_are_bounded() {
+    let rig = rig().await;
+    for number in 0..60 {
+        rig.store.create_session(&session(number, None)).await.unwrap();
+    }
+    assert!(rig.store.session(&SessionId::from_bytes([0; 16])).await.unwrap().is_none());
+    let last = SessionId::from_bytes([59; 16]);
+    assert!(rig.store.revoke_session(&last, 100).await.unwrap());
+    assert!(!rig.store.revoke_session(&last, 101).await.unwrap());
+    let over = rig.store.rotate_refresh(&Digest::of(&[58]), &Digest::of(b"new"), None, 1000).await.unwrap();
+    assert!(matches!(over, Rotation::Ended));
+    assert_eq!(rig.store.prune_sessions(1000).await.unwrap(), 50);
+}
+
+#[tokio::test]
+async fn a_version_never_changes_and_its_name_has_one_owner() {
+    let rig = rig().await;
+    assert_eq!(rig.store.publish_app(&app(ALICE, "1", b"one")).await.unwrap(), Published::Before);
+    assert!(matches!(
+        rig.store.publish_app(&app(ALICE, "1", b"two")).await,
+        Err(StoreError::VersionConflict)
+    ));
+    assert!(matches!(rig.store.publish_app(&app(BOB, "2", b"two")).await, Err(StoreError::NameTaken)));
+    assert_eq!(rig.store.publish_app(&app(ALICE, "0.9", b"two")).await.unwrap(), Published::New);
+    assert_eq!(rig.store.newest_app("hello").await.unwrap().unwrap().version, "0.9");
+    assert_eq!(rig.store.app_version("hello", "1").await.unwrap().unwrap().digest, Digest::of(b"one"));
+    assert_eq!(rig.store.app_by_digest(&Digest::of(b"two")).await.unwrap().unwrap().version, "0.9");
+    assert_eq!(rig.store.apps(10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn names_are_per_user_and_the_quota_counts_active_enclaves() {
+    let rig = rig().await;
+    let quota = Quota { active: 2, total: 3 };
+    rig.store.create_enclave(&enclave(1, ALICE, "a"), quota).await.unwrap();
+    assert!(matches!(
+        rig.store.create_enclave(&enclave(9, ALICE, "a"), quota).await,
+        Err(StoreError::NameTaken)
+    ));
+    rig.store.create_enclave(&enclave(2, BOB, "a"), quota).await.unwrap();
+    rig.store.create_enclave(&enclave(3, ALICE, "b"), quota).await.unwrap();
+    let refused = rig.store.create_enclave(&enclave(4, ALICE, "c"), quota).await;
+    assert!(matches!(refused, Err(StoreError::QuotaExceeded { limit: 2 })));
+
+    let first = EnclaveId::from_bytes([1; 16]);
+    rig.store.want_stopped(&first, 8).await.unwrap();
+    rig.store.set_state(&first, State::Pending, State::Stopped, None, 8).await.unwrap();
+    rig.store.create_enclave(&enclave(4, ALICE, "c"), quota).await.unwrap();
+    assert!(matches!(
+        rig.store.want_running(&first, quota, 9).await,
+        Err(StoreError::QuotaExceeded { limit: 2 })
+    ));
+    rig.store.want_stopped(&EnclaveId::from_bytes([4; 16]), 9).await.unwrap();
+    rig.store
+        .set_state(&EnclaveId::from_bytes([4; 16]), State::Pending, State::Stopped, None, 9)
+        .await
+        .unwrap();
+    let refused = rig.store.create_enclave(&enclave(5, ALICE, "d"), quota).await;
+    assert!(matches!(refused, Err(StoreError::QuotaExceeded { limit: 3 })));
+    rig.store.want_running(&first, quota, 9).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_changes_only_from_the_expected_one() {
+    let rig = rig().await;
+    let id = EnclaveId::from_bytes([1; 16]);
+    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
+    let set = async |from, to, reason| rig.store.set_state(&id, from, to, reason, 9).await;
+    assert!(matches!(set(State::Pending, State::Running, None).await, Err(StoreError::WrongState)));
+    assert!(matches!(set(State::Starting, State::Running, None).await, Err(StoreError::WrongState)));
+    set(State::Pending, State::Starting, None).await.unwrap();
+    set(State::Starting, State::Failed, Some("spawn")).await.unwrap();
+    assert_eq!(rig.store.enclave(&id).await.unwrap().unwrap().reason.as_deref(), Some("spawn"));
+    set(State::Failed, State::Starting, None).await.unwrap();
+    set(State::Starting, State::Running, None).await.unwrap();
+    let row = rig.store.enclave(&id).await.unwrap().unwrap();
+    assert_eq!((row.state, row.desired, row.reason), (State::Running, Desired::Running, None));
+}
+
+/// coder PR#20584: a build was allowed on a deleted workspace.
+#[tokio::test]
+async fn nothing_starts_a_deleted_enclave() {
+    let rig = rig().await;
+    let id = EnclaveId::from_bytes([1; 16]);
+    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
+    assert!(!rig.store.remove_enclave(&id).await.unwrap());
+    rig.store.want_deleted(&id, 8).await.unwrap();
+    assert!(rig.store.enclave_of(&ALICE, "a").await.unwrap().is_none());
+    assert!(rig.store.enclaves_of(&ALICE, 10).await.unwrap().is_empty());
+    assert!(matches!(
+        rig.store.set_state(&id, State::Pending, State::Starting, None, 9).await,
+        Err(StoreError::WrongState)
+    ));
+    assert!(matches!(rig.store.want_running(&id, Quota::default(), 9).await, Err(StoreError::NotFound)));
+    assert!(matches!(rig.store.next_incarnation(&id).await, Err(StoreError::NotFound)));
+    assert_eq!(rig.store.enclaves_to_reconcile().await.unwrap().len(), 1);
+    assert!(rig.store.remove_enclave(&id).await.unwrap());
+    assert!(rig.store.enclave(&id).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn incarnations_are_never_given_twice() {
+    let rig = rig().await;
+    let id = EnclaveId::from_bytes([1; 16]);
+    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let store = rig.store.clone();
+            tokio::spawn(async move { store.next_incarnation(&id).await.unwrap() })
+        })
+        .collect();
+    let mut numbers = Vec::new();
+    for task in tasks {
+        numbers.push(task.await.unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=20).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn a_process_is_recorded_for_its_incarnation_only() {
+    let rig = rig().await;
+    let id = EnclaveId::from_bytes([1; 16]);
+    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
+    let incarnation = rig.store.next_incarnation(&id).await.unwrap();
+    let process = Process { pid: 42, start_time: 77 };
+    rig.store.record_process(&id, incarnation, Some(process)).await.unwrap();
+    assert_eq!(rig.store.enclave(&id).await.unwrap().unwrap().process, Some(process));
+    rig.store.next_incarnation(&id).await.unwrap();
+    assert!(matches!(rig.store.record_process(&id, incarnation, None).await, Err(StoreError::WrongState)));
+    rig.store.want_deleted(&id, 9).await.unwrap();
+    assert!(!rig.store.remove_enclave(&id).await.unwrap(), "a process is still recorded");
+}
