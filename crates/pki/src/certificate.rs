@@ -1,0 +1,500 @@
+//! A certificate as a value: parsed once, strictly; the bytes as received are kept.
+
+use alloc::{string::String, vec::Vec};
+
+use der::{AnyRef, Decode, Header, Reader, SliceReader, Tag, TagNumber, asn1::UintRef};
+
+use crate::{
+    asn1::{self, malformed},
+    oid::Oid,
+    pem, sha256,
+    signature::{PublicKey, PublicKeyError, SignatureAlgorithm, SignatureError},
+};
+
+/// Larger certificates are refused before they are parsed.
+pub(crate) const MAX_CERTIFICATE: usize = 16 * 1024;
+/// More extensions are refused.
+const MAX_EXTENSIONS: usize = 32;
+/// More alternative names or key purposes are refused.
+const MAX_NAMES: usize = 64;
+
+/// Why bytes are not a certificate that we read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// More than 16 KiB.
+    #[error("certificate is too large")]
+    TooLarge,
+    /// Not PEM, or not exactly one certificate in it.
+    #[error("not one certificate in PEM")]
+    Pem,
+    /// Not an X.509 v3 certificate in strict DER.
+    #[error("certificate is not well-formed DER")]
+    Der,
+    /// The two algorithm fields differ (RFC 5280, 4.1.1.2).
+    #[error("the two signature algorithm fields differ")]
+    AlgorithmMismatch,
+    /// Signed with an algorithm that we don't verify.
+    #[error("signature algorithm is not supported")]
+    Algorithm,
+    /// The serial number is zero, negative or longer than 20 bytes.
+    #[error("serial number is out of bounds")]
+    Serial,
+    /// The same extension twice (RFC 5280, 4.2).
+    #[error("an extension appears twice")]
+    DuplicateExtension,
+    /// Too many extensions or names.
+    #[error("too many extensions or names")]
+    TooMany,
+}
+
+/// Key usage bits of RFC 5280, 4.2.1.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUsage(u16);
+
+impl KeyUsage {
+    /// digitalSignature alone.
+    pub const DIGITAL_SIGNATURE: KeyUsage = KeyUsage(1);
+    /// keyEncipherment alone.
+    pub const KEY_ENCIPHERMENT: KeyUsage = KeyUsage(1 << 2);
+    /// keyAgreement alone.
+    pub const KEY_AGREEMENT: KeyUsage = KeyUsage(1 << 4);
+    /// keyCertSign alone.
+    pub const KEY_CERT_SIGN: KeyUsage = KeyUsage(1 << 5);
+    /// cRLSign alone.
+    pub const CRL_SIGN: KeyUsage = KeyUsage(1 << 6);
+
+    /// The bits of both.
+    pub const fn with(self, other: KeyUsage) -> KeyUsage {
+        KeyUsage(self.0 | other.0)
+    }
+
+    /// Whether every bit of `other` is set.
+    pub const fn contains(self, other: KeyUsage) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Bit `n` of the ASN.1 named bit list is bit `n` here.
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+}
+
+/// Basic constraints of RFC 5280, 4.2.1.9.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BasicConstraints {
+    /// The subject is a certificate authority.
+    pub ca: bool,
+    /// How many intermediate certificates may follow.
+    pub path_length: Option<u8>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Extensions {
+    basic_constraints: Option<BasicConstraints>,
+    key_usage: Option<KeyUsage>,
+    extended_key_usages: Vec<Vec<u8>>,
+    dns_names: Vec<String>,
+    uris: Vec<String>,
+    directory_names: Vec<Vec<u8>>,
+    other_names: usize,
+    subject_key_id: Option<Vec<u8>>,
+    authority_key_id: Option<Vec<u8>>,
+    unknown_critical: Vec<Vec<u8>>,
+    seen: Vec<Vec<u8>>,
+}
+
+/// An X.509 v3 certificate, parsed strictly. Made only by [`Certificate::from_der`] and its relatives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    to_be_signed: Vec<u8>,
+    serial: Vec<u8>,
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    not_before: u64,
+    not_after: u64,
+    spki: Vec<u8>,
+    spki_sha256: [u8; 32],
+    algorithm: SignatureAlgorithm,
+    signature: Vec<u8>,
+    extensions: Extensions,
+}
+
+impl Certificate {
+    /// Parses one certificate; trailing bytes, BER forms and unknown versions are refused.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > MAX_CERTIFICATE {
+            return Err(CertificateError::TooLarge);
+        }
+        let mut fault = CertificateError::Der;
+        asn1::whole(der, |reader| {
+            reader.sequence(|outer| {
+                let to_be_signed = outer.tlv_bytes()?;
+                let algorithm_start = outer.tlv_bytes()?;
+                let signature = asn1::read_bit_string(outer)?.to_vec();
+                read_to_be_signed(der, to_be_signed, algorithm_start, signature, &mut fault)
+            })
+        })
+        .map_err(|_| fault)
+    }
+
+    /// Parses text that holds exactly one certificate in PEM.
+    pub fn from_pem(text: &str) -> Result<Self, CertificateError> {
+        let blocks = pem::certificates(text).ok_or(CertificateError::Pem)?;
+        match blocks.as_slice() {
+            [der] => Self::from_der(der),
+            _ => Err(CertificateError::Pem),
+        }
+    }
+
+    /// Parses every certificate in `text`, in order; at least one.
+    pub fn all_from_pem(text: &str) -> Result<Vec<Self>, CertificateError> {
+        let blocks = pem::certificates(text).ok_or(CertificateError::Pem)?;
+        if blocks.is_empty() {
+            return Err(CertificateError::Pem);
+        }
+        blocks.iter().map(|der| Self::from_der(der)).collect()
+    }
+
+    /// The bytes as received.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// PEM of the same bytes.
+    pub fn to_pem(&self) -> String {
+        pem::encode(&self.der)
+    }
+
+    /// SHA-256 of the DER: statement field 15, and the thumbprint of `x5t#S256`.
+    pub fn sha256(&self) -> [u8; 32] {
+        sha256(&self.der)
+    }
+
+    /// Serial number, big-endian without leading zeros.
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// DER of the issuer's name.
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// DER of the subject's name.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// First valid second, unix time.
+    pub fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
+    /// Last valid second, unix time.
+    pub fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    /// DER of the SubjectPublicKeyInfo.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// SHA-256 of [`Certificate::spki`].
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        self.spki_sha256
+    }
+
+    /// The subject's key.
+    pub fn public_key(&self) -> Result<PublicKey, PublicKeyError> {
+        PublicKey::from_spki(&self.spki)
+    }
+
+    /// Subject alternative names of type dNSName.
+    pub fn dns_names(&self) -> &[String] {
+        &self.extensions.dns_names
+    }
+
+    /// Subject alternative names of type uniformResourceIdentifier.
+    pub fn uris(&self) -> &[String] {
+        &self.extensions.uris
+    }
+
+    /// Subject alternative names of type directoryName, as DER of the Name.
+    pub fn directory_names(&self) -> &[Vec<u8>] {
+        &self.extensions.directory_names
+    }
+
+    /// Number of subject alternative names of other types than the three above.
+    pub fn other_names(&self) -> usize {
+        self.extensions.other_names
+    }
+
+    /// Whether the certificate names `purpose` in its extended key usage.
+    pub fn has_purpose(&self, purpose: Oid) -> bool {
+        self.extensions.extended_key_usages.iter().any(|oid| oid == purpose.as_bytes())
+    }
+
+    /// The key usage extension, if there is one.
+    pub fn key_usage(&self) -> Option<KeyUsage> {
+        self.extensions.key_usage
+    }
+
+    /// The basic constraints extension, if there is one.
+    pub fn basic_constraints(&self) -> Option<BasicConstraints> {
+        self.extensions.basic_constraints
+    }
+
+    /// The subject key identifier, if there is one.
+    pub fn subject_key_id(&self) -> Option<&[u8]> {
+        self.extensions.subject_key_id.as_deref()
+    }
+
+    /// The key identifier of the issuer, if there is one.
+    pub fn authority_key_id(&self) -> Option<&[u8]> {
+        self.extensions.authority_key_id.as_deref()
+    }
+
+    /// Critical extensions that this crate does not process, as DER content bytes of their identifiers.
+    pub fn unknown_critical(&self) -> &[Vec<u8>] {
+        &self.extensions.unknown_critical
+    }
+
+    /// Whether `issuer_key` signed this certificate.
+    pub fn verify_signature(&self, issuer_key: &PublicKey) -> Result<(), SignatureError> {
+        issuer_key.verify(self.algorithm, &self.to_be_signed, &self.signature)
+    }
+}
+
+/// TBSCertificate of RFC 5280, 4.1.
+fn read_to_be_signed(
+    der: &[u8],
+    to_be_signed: &[u8],
+    outer_algorithm: &[u8],
+    signature: Vec<u8>,
+    fault: &mut CertificateError,
+) -> der::Result<Certificate> {
+    asn1::whole(to_be_signed, |reader| {
+        reader.sequence(|tbs| {
+            let version = tbs.tlv_bytes()?;
+            // [0] EXPLICIT INTEGER 2: version 3.
+            if version != [0xa0, 3, 2, 1, 2] {
+                return Err(malformed(Tag::Integer));
+            }
+            let serial = read_serial(tbs, fault)?;
+            let inner_algorithm = tbs.tlv_bytes()?;
+            if inner_algorithm != outer_algorithm {
+                *fault = CertificateError::AlgorithmMismatch;
+                return Err(malformed(Tag::Sequence));
+            }
+            let algorithm = asn1::whole(inner_algorithm, SignatureAlgorithm::read)?.ok_or_else(|| {
+                *fault = CertificateError::Algorithm;
+                malformed(Tag::Sequence)
+            })?;
+            let issuer = read_name(tbs)?;
+            let (not_before, not_after) = tbs.sequence(|validity| {
+                Ok::<_, der::Error>((asn1::read_time(validity)?, asn1::read_time(validity)?))
+            })?;
+            let subject = read_name(tbs)?;
+            let spki = tbs.tlv_bytes()?.to_vec();
+            Tag::peek(&SliceReader::new(&spki)?)?.assert_eq(Tag::Sequence)?;
+            // Unique identifiers ([1], [2]) are not accepted: nothing of this century has them.
+            let extensions =
+                if tbs.is_finished() { Extensions::default() } else { read_extensions(tbs, fault)? };
+            Ok(Certificate {
+                der: der.to_vec(),
+                to_be_signed: to_be_signed.to_vec(),
+                serial,
+                issuer,
+                subject,
+                not_before,
+                not_after,
+                spki_sha256: sha256(&spki),
+                spki,
+                algorithm,
+                signature,
+                extensions,
+            })
+        })
+    })
+}
+
+/// RFC 5280, 4.1.2.2: positive, at most 20 bytes.
+fn read_serial(tbs: &mut SliceReader<'_>, fault: &mut CertificateError) -> der::Result<Vec<u8>> {
+    let number = UintRef::decode(tbs).inspect_err(|_| *fault = CertificateError::Serial)?;
+    let bytes = number.as_bytes();
+    if bytes.len() > 20 || bytes.iter().all(|byte| *byte == 0) {
+        *fault = CertificateError::Serial;
+        return Err(malformed(Tag::Integer));
+    }
+    Ok(bytes.to_vec())
+}
+
+fn read_name(reader: &mut SliceReader<'_>) -> der::Result<Vec<u8>> {
+    Tag::peek(reader)?.assert_eq(Tag::Sequence)?;
+    Ok(reader.tlv_bytes()?.to_vec())
+}
+
+fn read_extensions(tbs: &mut SliceReader<'_>, fault: &mut CertificateError) -> der::Result<Extensions> {
+    let mut found = Extensions::default();
+    let header = Header::decode(tbs)?;
+    let expected = Tag::ContextSpecific { constructed: true, number: TagNumber(3) };
+    header.tag().assert_eq(expected)?;
+    tbs.read_nested(header.length(), |explicit| {
+        explicit.sequence(|list| {
+            while !list.is_finished() {
+                list.sequence(|extension| read_extension(extension, &mut found, fault))?;
+            }
+            Ok::<_, der::Error>(())
+        })
+    })?;
+    if found.seen.is_empty() { Err(malformed(Tag::Sequence)) } else { Ok(found) }
+}
+
+/// Extension ::= SEQUENCE { extnID, critical BOOLEAN DEFAULT FALSE, extnValue OCTET STRING }.
+fn read_extension(
+    extension: &mut SliceReader<'_>,
+    found: &mut Extensions,
+    fault: &mut CertificateError,
+) -> der::Result<()> {
+    let oid = asn1::read_oid(extension)?;
+    let critical = match Tag::peek(extension)? {
+        // Real endorsement certificates write the default FALSE out, which DER forbids; refused all the same.
+        Tag::Boolean => match asn1::value(extension, Tag::Boolean)? {
+            [0xff] => true,
+            _ => return Err(malformed(Tag::Boolean)),
+        },
+        _ => false,
+    };
+    let content = asn1::value(extension, Tag::OctetString)?;
+    if found.seen.iter().any(|seen| seen == oid) {
+        *fault = CertificateError::DuplicateExtension;
+        return Err(malformed(Tag::Sequence));
+    }
+    found.seen.push(oid.to_vec());
+    if found.seen.len() > MAX_EXTENSIONS {
+        *fault = CertificateError::TooMany;
+        return Err(malformed(Tag::Sequence));
+    }
+    asn1::whole(content, |reader| {
+        if oid == Oid::BASIC_CONSTRAINTS.as_bytes() {
+            found.basic_constraints = Some(read_basic_constraints(reader)?);
+        } else if oid == Oid::KEY_USAGE.as_bytes() {
+            found.key_usage = Some(read_key_usage(reader)?);
+        } else if oid == Oid::EXTENDED_KEY_USAGE.as_bytes() {
+            found.extended_key_usages = read_purposes(reader, fault)?;
+        } else if oid == Oid::SUBJECT_ALT_NAME.as_bytes() {
+            read_alternative_names(reader, found, fault)?;
+        } else if oid == Oid::SUBJECT_KEY_ID.as_bytes() {
+            found.subject_key_id = Some(asn1::value(reader, Tag::OctetString)?.to_vec());
+        } else if oid == Oid::AUTHORITY_KEY_ID.as_bytes() {
+            found.authority_key_id = read_authority_key_id(reader)?;
+        } else {
+            reader.drain(reader.remaining_len())?;
+            if critical {
+                found.unknown_critical.push(oid.to_vec());
+            }
+        }
+        Ok(())
+    })
+}
+
+fn read_basic_constraints(reader: &mut SliceReader<'_>) -> der::Result<BasicConstraints> {
+    reader.sequence(|inner| {
+        let mut constraints = BasicConstraints { ca: false, path_length: None };
+        if !inner.is_finished() && Tag::peek(inner)? == Tag::Boolean {
+            match asn1::value(inner, Tag::Boolean)? {
+                [0xff] => constraints.ca = true,
+                _ => return Err(malformed(Tag::Boolean)),
+            }
+        }
+        if !inner.is_finished() {
+            constraints.path_length = Some(u8::decode(inner)?);
+        }
+        Ok(constraints)
+    })
+}
+
+/// A named bit list: trailing zero bits are not encoded (X.690, 11.2.2).
+fn read_key_usage(reader: &mut SliceReader<'_>) -> der::Result<KeyUsage> {
+    let value = asn1::value(reader, Tag::BitString)?;
+    let (unused, bytes) = value.split_first().ok_or_else(|| malformed(Tag::BitString))?;
+    let last = bytes.last().copied().unwrap_or(0);
+    if bytes.is_empty() || bytes.len() > 2 || u32::from(*unused) != last.trailing_zeros() || last == 0 {
+        return Err(malformed(Tag::BitString));
+    }
+    let mut bits = 0u16;
+    for (index, byte) in bytes.iter().enumerate() {
+        bits |= u16::from(byte.reverse_bits()) << (8 * index);
+    }
+    Ok(KeyUsage(bits))
+}
+
+fn read_purposes(reader: &mut SliceReader<'_>, fault: &mut CertificateError) -> der::Result<Vec<Vec<u8>>> {
+    reader.sequence(|inner| {
+        let mut purposes = Vec::new();
+        while !inner.is_finished() {
+            if purposes.len() >= MAX_NAMES {
+                *fault = CertificateError::TooMany;
+                return Err(malformed(Tag::Sequence));
+            }
+            purposes.push(asn1::read_oid(inner)?.to_vec());
+        }
+        if purposes.is_empty() { Err(malformed(Tag::Sequence)) } else { Ok(purposes) }
+    })
+}
+
+/// GeneralNames of RFC 5280, 4.2.1.6.
+fn read_alternative_names(
+    reader: &mut SliceReader<'_>,
+    found: &mut Extensions,
+    fault: &mut CertificateError,
+) -> der::Result<()> {
+    reader.sequence(|inner| {
+        let mut count = 0usize;
+        while !inner.is_finished() {
+            count = count.saturating_add(1);
+            if count > MAX_NAMES {
+                *fault = CertificateError::TooMany;
+                return Err(malformed(Tag::Sequence));
+            }
+            let name = AnyRef::decode(inner)?;
+            match name.header().tag() {
+                Tag::ContextSpecific { constructed: false, number: TagNumber(2) } => {
+                    found.dns_names.push(ia5(name.value())?);
+                }
+                Tag::ContextSpecific { constructed: false, number: TagNumber(6) } => {
+                    found.uris.push(ia5(name.value())?);
+                }
+                Tag::ContextSpecific { constructed: true, number: TagNumber(4) } => {
+                    found.directory_names.push(asn1::whole(name.value(), read_name)?);
+                }
+                Tag::ContextSpecific { .. } => found.other_names = found.other_names.saturating_add(1),
+                _ => return Err(malformed(Tag::Sequence)),
+            }
+        }
+        if count == 0 { Err(malformed(Tag::Sequence)) } else { Ok(()) }
+    })
+}
+
+/// IA5String without control characters: no NUL, no line break may hide in a name.
+fn ia5(bytes: &[u8]) -> der::Result<String> {
+    let text = core::str::from_utf8(bytes).map_err(|_| malformed(Tag::Ia5String))?;
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain { Ok(String::from(text)) } else { Err(malformed(Tag::Ia5String)) }
+}
+
+/// AuthorityKeyIdentifier of RFC 5280, 4.2.1.1; only keyIdentifier [0] is kept.
+fn read_authority_key_id(reader: &mut SliceReader<'_>) -> der::Result<Option<Vec<u8>>> {
+    reader.sequence(|inner| {
+        let mut key_id = None;
+        while !inner.is_finished() {
+            let field = AnyRef::decode(inner)?;
+            if field.header().tag() == (Tag::ContextSpecific { constructed: false, number: TagNumber(0) }) {
+                key_id = Some(field.value().to_vec());
+            }
+        }
+        Ok(key_id)
+    })
+}
