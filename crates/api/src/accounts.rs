@@ -1,6 +1,6 @@
 //! Accounts and sessions.
 
-use alloc::{string::String, vec::Vec};
+use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,33 +44,6 @@ pub struct Tokens {
 pub struct Refresh {
     /// The newest refresh token of the session.
     pub refresh_token: Secret,
-}
-
-/// `GET /.well-known/jwks.json` (RFC 7517, 5).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jwks {
-    /// Current signing keys.
-    pub keys: Vec<Jwk>,
-}
-
-/// A P-256 public key (RFC 7518, 6.2.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jwk {
-    /// `EC`.
-    pub kty: String,
-    /// `P-256`.
-    pub crv: String,
-    /// 32 bytes, base64url without padding.
-    pub x: String,
-    /// 32 bytes, base64url without padding.
-    pub y: String,
-    /// RFC 7638 thumbprint, base64url without padding.
-    pub kid: String,
-    /// `ES256`.
-    pub alg: String,
-    /// `sig`.
-    #[serde(rename = "use")]
-    pub use_: String,
 }
 
 /// `GET /v1/health`.

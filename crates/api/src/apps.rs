@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use names::Digest;
 use serde::{Deserialize, Serialize};
+use workload::{AppName, AppVersion, Manifest};
 
 /// `POST /v1/blobs/missing`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,45 +22,31 @@ pub struct MissingBlobs {
 }
 
 /// `POST /v1/apps`: 201 when new, 200 when the same was published before; both answer with [`App`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PublishApp {
-    /// The resolved form of the app (`workload::Manifest` as JSON).
-    pub manifest: serde_json::Value,
-    /// Compact ES256 JWS over [`Record`], `x5c` = the publisher's self-signed certificate.
-    pub record: String,
-}
-
-/// What the publisher signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Name of the app.
-    pub name: String,
-    /// Version of the app.
-    pub version: String,
-    /// Version digest (`workload`).
-    pub digest: Digest,
-    /// When it was signed, unix seconds.
-    pub issued_at: u64,
+pub struct PublishApp {
+    /// The resolved form of the app.
+    pub manifest: Manifest,
+    /// Compact ES256 JWS over [`workload::VersionRecord`], `typ` [`RECORD_TYP`], `x5c` = the publisher's self-signed certificate.
+    pub record: String,
 }
 
 /// `typ` of a record's JWS.
 pub const RECORD_TYP: &str = "sealwright-record+jwt";
 
 /// One version of an app: `GET /v1/apps/{name}` (the newest; `?version=` for another).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct App {
     /// Name.
-    pub name: String,
+    pub name: AppName,
     /// Version.
-    pub version: String,
+    pub version: AppVersion,
     /// Version digest.
     pub digest: Digest,
     /// The publisher's signed record; a client that wants to rely on it verifies it itself.
     pub record: String,
     /// The resolved form of the app.
-    pub manifest: serde_json::Value,
+    pub manifest: Manifest,
 }
 
 /// `GET /v1/apps`.
@@ -73,9 +60,9 @@ pub struct AppList {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSummary {
     /// Name.
-    pub name: String,
+    pub name: AppName,
     /// Version.
-    pub version: String,
+    pub version: AppVersion,
     /// Version digest.
     pub digest: Digest,
     /// SHA-256 of the publisher's SPKI.

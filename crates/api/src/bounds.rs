@@ -2,6 +2,8 @@
 
 /// Largest JSON request body, in bytes.
 pub const JSON_BODY_BYTES: usize = 1 << 20;
+/// Largest body of `POST /v1/apps`, in bytes: manifests are long.
+pub const APP_BODY_BYTES: usize = 8 << 20;
 /// Largest blob, in bytes.
 pub const BLOB_BYTES: u64 = 512 << 20;
 /// Longest account name, in bytes. Allowed characters: `[a-z0-9._-]`, and one `@` for names that look like an e-mail address.
@@ -10,16 +12,12 @@ pub const ACCOUNT_NAME_BYTES: usize = 64;
 pub const PASSWORD_CHARS_MIN: usize = 15;
 /// Longest password, in bytes. Nothing is ever cut off.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
-/// Longest name of an app or an enclave, in bytes.
-pub const NAME_BYTES: usize = 64;
-/// Longest version of an app, in bytes.
-pub const VERSION_BYTES: usize = 64;
+/// Longest name of an enclave, in bytes: a lower-case DNS label (letters, digits, inner hyphens), as for apps.
+pub const ENCLAVE_NAME_BYTES: usize = 63;
 /// Longest token of any kind, in bytes.
 pub const TOKEN_BYTES: usize = 4096;
 /// Most digests in one question for missing blobs.
 pub const MISSING_DIGESTS: usize = 8192;
-/// Longest publisher's record (compact JWS), in bytes.
-pub const RECORD_BYTES: usize = 16 << 10;
 /// Most bytes of an app's output in one answer.
 pub const LOG_BYTES: u32 = 256 << 10;
 /// Most rows in one list.

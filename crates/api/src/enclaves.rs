@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use names::{Digest, EnclaveId};
 use serde::{Deserialize, Serialize};
+use workload::{AppName, AppVersion};
 
 use crate::Secret;
 
@@ -14,10 +15,10 @@ pub struct CreateEnclave {
     /// Name, unique among the enclaves of the user.
     pub name: String,
     /// Name of the app.
-    pub app: String,
+    pub app: AppName,
     /// Version of the app; the newest when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
+    pub version: Option<AppVersion>,
 }
 
 /// An enclave as its user sees it.

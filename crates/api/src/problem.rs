@@ -90,8 +90,6 @@ codes! {
     InvalidDigest = "invalid_digest", 400, "the digest is not SHA-256 in lower-case hex";
     /// Uploaded bytes have another digest than their path says.
     DigestMismatch = "digest_mismatch", 400, "the bytes have another digest";
-    /// The manifest breaks a rule.
-    InvalidManifest = "invalid_manifest", 400, "the manifest is not allowed";
     /// The publisher's record is malformed, its signature wrong, or it is about another manifest.
     InvalidRecord = "invalid_record", 400, "the publisher's record is not valid for this manifest";
     /// Wrong name or password; the same answer for both.
