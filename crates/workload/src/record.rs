@@ -45,7 +45,9 @@ impl FromStr for AppVersion {
     fn from_str(text: &str) -> Result<Self, RecordError> {
         let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b".+-_".contains(&b));
         let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        (first && text.len() <= MAX_VERSION && plain).then(|| Self(text.to_owned())).ok_or(RecordError::Version)
+        (first && text.len() <= MAX_VERSION && plain)
+            .then(|| Self(text.to_owned()))
+            .ok_or(RecordError::Version)
     }
 }
 
