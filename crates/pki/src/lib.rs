@@ -34,7 +34,7 @@ pub use oid::Oid;
 pub use profile::{IssueError, Issuer, Serial, Validity};
 pub use signature::{
     PublicKey, PublicKeyError, SignatureAlgorithm, SignatureError, SigningError, SigningKey, SoftwareKey,
-    ecdsa_der_to_raw, ecdsa_raw_to_der,
+    ecdsa_der_to_raw, ecdsa_raw_to_der, p256_spki,
 };
 
 use sha2::{Digest, Sha256};

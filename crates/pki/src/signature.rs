@@ -188,7 +188,7 @@ impl PublicKey {
 }
 
 /// SubjectPublicKeyInfo of a P-256 point given as two coordinates. Does not check that it is on the curve.
-pub(crate) fn p256_spki(x: &[u8; 32], y: &[u8; 32]) -> Vec<u8> {
+pub fn p256_spki(x: &[u8; 32], y: &[u8; 32]) -> Vec<u8> {
     let identifier = asn1::sequence(&[&asn1::oid(Oid::EC_PUBLIC_KEY), &asn1::oid(Oid::P256)]);
     asn1::sequence(&[&identifier, &asn1::bit_string(&[&[4][..], x, y].concat())])
 }
