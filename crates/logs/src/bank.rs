@@ -182,7 +182,10 @@ mod tests {
             let long = [7u8; MAX_DIGEST + 1];
             assert!(Value::from_bytes(bank, &long[..bank.size() - 1]).is_none());
             assert!(Value::from_bytes(bank, &long[..bank.size() + 1]).is_none());
-            assert_eq!(Value::from_bytes(bank, &long[..bank.size()]).unwrap().as_bytes(), &long[..bank.size()]);
+            assert_eq!(
+                Value::from_bytes(bank, &long[..bank.size()]).unwrap().as_bytes(),
+                &long[..bank.size()]
+            );
         }
         assert_eq!(Bank::from_algorithm_id(0x0012), None);
     }
