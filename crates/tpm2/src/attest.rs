@@ -80,7 +80,15 @@ impl Attest {
         let selection = PcrSelection::read(&mut reader)?;
         let pcr_digest = reader.sized("PCR digest", MAX_DIGEST)?.to_vec();
         reader.finish()?;
-        Ok(Self { raw: bytes.to_vec(), qualified_signer, extra_data, clock, firmware_version, selection, pcr_digest })
+        Ok(Self {
+            raw: bytes.to_vec(),
+            qualified_signer,
+            extra_data,
+            clock,
+            firmware_version,
+            selection,
+            pcr_digest,
+        })
     }
 
     /// The bytes that are signed.

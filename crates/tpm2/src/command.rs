@@ -7,8 +7,8 @@ mod sessions;
 mod system;
 
 pub use keys::{
-    ActivateCredential, ContextLoad, ContextSave, Create, CreatePrimary, Created, EvictControl, FlushContext, Load,
-    Primary, ReadPublic, SavedContext, Unseal,
+    ActivateCredential, ContextLoad, ContextSave, Create, CreatePrimary, Created, EvictControl, FlushContext,
+    Load, Primary, ReadPublic, SavedContext, Unseal,
 };
 pub use nv::{MAX_NV_CHUNK, NvAttributes, NvDefineSpace, NvPublic, NvRead, NvReadPublic, NvWrite};
 pub use quote::{PcrExtend, PcrRead, PcrValues, Quote, Quoted, Sign};

@@ -115,18 +115,26 @@ fn storage_key_bits(key: &PublicArea) -> Result<u32, CredentialError> {
         return Err(CredentialError::NotStorageKey);
     }
     match key.key() {
-        Key::Rsa { symmetric: Symmetric::Aes128, .. } | Key::Ecc { symmetric: Symmetric::Aes128, .. } => Ok(128),
-        Key::Rsa { symmetric: Symmetric::Aes256, .. } | Key::Ecc { symmetric: Symmetric::Aes256, .. } => Ok(256),
-        Key::Rsa { symmetric: Symmetric::Null, .. } | Key::Ecc { symmetric: Symmetric::Null, .. } | Key::Sealed { .. } => {
-            Err(CredentialError::NotStorageKey)
+        Key::Rsa { symmetric: Symmetric::Aes128, .. } | Key::Ecc { symmetric: Symmetric::Aes128, .. } => {
+            Ok(128)
         }
+        Key::Rsa { symmetric: Symmetric::Aes256, .. } | Key::Ecc { symmetric: Symmetric::Aes256, .. } => {
+            Ok(256)
+        }
+        Key::Rsa { symmetric: Symmetric::Null, .. }
+        | Key::Ecc { symmetric: Symmetric::Null, .. }
+        | Key::Sealed { .. } => Err(CredentialError::NotStorageKey),
     }
 }
 
 type Seed = (Zeroizing<Vec<u8>>, Vec<u8>);
 
 /// A seed and its encryption to the key (Part 1, B.10 for RSA, C.6 for elliptic curves).
-fn wrap_seed(key: &PublicArea, label: &'static [u8], randomness: &Randomness) -> Result<Seed, CredentialError> {
+fn wrap_seed(
+    key: &PublicArea,
+    label: &'static [u8],
+    randomness: &Randomness,
+) -> Result<Seed, CredentialError> {
     let hash = key.name_algorithm();
     match key.key() {
         Key::Rsa { modulus, exponent, .. } => {
@@ -145,7 +153,8 @@ fn wrap_seed(key: &PublicArea, label: &'static [u8], randomness: &Randomness) ->
         }
         Key::Ecc { curve: Curve::P384, x, y, .. } => {
             let theirs = keys::p384(x, y)?;
-            let ours = p384::SecretKey::from_slice(randomness.seed.as_slice()).map_err(|_| CredentialError::Randomness)?;
+            let ours = p384::SecretKey::from_slice(randomness.seed.as_slice())
+                .map_err(|_| CredentialError::Randomness)?;
             let shared = ours.diffie_hellman(&theirs);
             let parties = [ours.public_key().to_sec1_bytes(), theirs.to_sec1_bytes()];
             agree(hash, label, shared.raw_secret_bytes(), &parties)

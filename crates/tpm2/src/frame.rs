@@ -67,7 +67,10 @@ pub enum CommandError {
 }
 
 /// The bytes of a command.
-pub fn encode<R: Request>(request: &R, authorizations: &[Authorization<'_>]) -> Result<Vec<u8>, CommandError> {
+pub fn encode<R: Request>(
+    request: &R,
+    authorizations: &[Authorization<'_>],
+) -> Result<Vec<u8>, CommandError> {
     if authorizations.len() > MAX_AUTHORIZATIONS {
         return Err(WireError::TooLong {
             what: "authorizations",
@@ -150,8 +153,10 @@ pub fn decode<R: Request>(
     let length = reader.u32()?;
     let length = usize::try_from(length).map_err(|_| WireError::Truncated)?;
     let mut parameters = reader.take(length)?.to_vec();
-    let digest =
-        Sha256::new().chain_update(code.to_be_bytes()).chain_update(R::CODE.to_be_bytes()).chain_update(&parameters);
+    let digest = Sha256::new()
+        .chain_update(code.to_be_bytes())
+        .chain_update(R::CODE.to_be_bytes())
+        .chain_update(&parameters);
     let digest = digest.finalize();
     let mut accepted = true;
     for authorization in authorizations.iter_mut() {

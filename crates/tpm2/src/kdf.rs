@@ -55,8 +55,12 @@ pub struct CipherError;
 /// Encrypts in place by AES-CFB with a key of 16 or 32 bytes.
 pub(crate) fn cfb_encrypt(key: &[u8], iv: &[u8; 16], bytes: &mut [u8]) -> Result<(), CipherError> {
     match key.len() {
-        16 => cfb_mode::Encryptor::<Aes128>::new_from_slices(key, iv).map_err(|_| CipherError)?.encrypt(bytes),
-        32 => cfb_mode::Encryptor::<Aes256>::new_from_slices(key, iv).map_err(|_| CipherError)?.encrypt(bytes),
+        16 => {
+            cfb_mode::Encryptor::<Aes128>::new_from_slices(key, iv).map_err(|_| CipherError)?.encrypt(bytes)
+        }
+        32 => {
+            cfb_mode::Encryptor::<Aes256>::new_from_slices(key, iv).map_err(|_| CipherError)?.encrypt(bytes)
+        }
         _ => return Err(CipherError),
     }
     Ok(())
@@ -65,8 +69,12 @@ pub(crate) fn cfb_encrypt(key: &[u8], iv: &[u8; 16], bytes: &mut [u8]) -> Result
 /// Decrypts in place by AES-CFB with a key of 16 or 32 bytes.
 pub(crate) fn cfb_decrypt(key: &[u8], iv: &[u8; 16], bytes: &mut [u8]) -> Result<(), CipherError> {
     match key.len() {
-        16 => cfb_mode::Decryptor::<Aes128>::new_from_slices(key, iv).map_err(|_| CipherError)?.decrypt(bytes),
-        32 => cfb_mode::Decryptor::<Aes256>::new_from_slices(key, iv).map_err(|_| CipherError)?.decrypt(bytes),
+        16 => {
+            cfb_mode::Decryptor::<Aes128>::new_from_slices(key, iv).map_err(|_| CipherError)?.decrypt(bytes)
+        }
+        32 => {
+            cfb_mode::Decryptor::<Aes256>::new_from_slices(key, iv).map_err(|_| CipherError)?.decrypt(bytes)
+        }
         _ => return Err(CipherError),
     }
     Ok(())

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use p256::pkcs8::EncodePublicKey;
 use rsa::BoxedUint;
+use rsa::pkcs1::EncodeRsaPublicKey;
 
 use crate::algorithms::Curve;
 use crate::public::{Key, PublicArea, rsa_exponent};
@@ -41,6 +42,21 @@ impl PublicArea {
             Key::Sealed { .. } => return Err(KeyError::NotAsymmetric),
         };
         Ok(document.as_bytes().to_vec())
+    }
+}
+
+impl PublicArea {
+    /// The content of the SubjectPublicKeyInfo's bit string: an uncompressed point or an RSAPublicKey.
+    pub fn subject_public_key(&self) -> Result<Vec<u8>, KeyError> {
+        match self.key() {
+            Key::Ecc { curve: Curve::P256, x, y, .. } => Ok(p256(x, y)?.to_sec1_bytes().into_vec()),
+            Key::Ecc { curve: Curve::P384, x, y, .. } => Ok(p384(x, y)?.to_sec1_bytes().into_vec()),
+            Key::Rsa { exponent, modulus, .. } => {
+                let document = rsa(modulus, *exponent)?.to_pkcs1_der().map_err(|_| KeyError::Rsa)?;
+                Ok(document.as_bytes().to_vec())
+            }
+            Key::Sealed { .. } => Err(KeyError::NotAsymmetric),
+        }
     }
 }
 

@@ -226,7 +226,9 @@ impl PublicArea {
         }
         match &self.fields.key {
             Key::Sealed { .. } => return Err(Refusal::NotAsymmetric),
-            Key::Rsa { exponent, .. } if rsa_exponent(*exponent) != DEFAULT_EXPONENT => return Err(Refusal::Exponent),
+            Key::Rsa { exponent, .. } if rsa_exponent(*exponent) != DEFAULT_EXPONENT => {
+                return Err(Refusal::Exponent);
+            }
             Key::Rsa { .. } | Key::Ecc { .. } => {}
         }
         match self.scheme() {
@@ -313,7 +315,10 @@ fn read_symmetric(reader: &mut Reader<'_>) -> Result<Symmetric, WireError> {
             match (bits, mode) {
                 (128, algorithms::CFB) => Ok(Symmetric::Aes128),
                 (256, algorithms::CFB) => Ok(Symmetric::Aes256),
-                _ => Err(WireError::Value { what: "AES bits and mode", value: u32::from(bits) << 16 | u32::from(mode) }),
+                _ => Err(WireError::Value {
+                    what: "AES bits and mode",
+                    value: u32::from(bits) << 16 | u32::from(mode),
+                }),
             }
         }
         other => Err(WireError::Value { what: "symmetric algorithm", value: u32::from(other) }),
@@ -348,7 +353,11 @@ fn write_fields(fields: &PublicFields, writer: &mut Writer) {
         Key::Ecc { symmetric, scheme, curve, x, y } => {
             write_symmetric(*symmetric, writer);
             write_scheme(*scheme, writer);
-            writer.u16(curve.id()).u16(algorithms::NULL).sized("ECC coordinate", x).sized("ECC coordinate", y);
+            writer
+                .u16(curve.id())
+                .u16(algorithms::NULL)
+                .sized("ECC coordinate", x)
+                .sized("ECC coordinate", y);
         }
         Key::Sealed { unique } => {
             writer.u16(algorithms::NULL).sized("keyed hash unique", unique);

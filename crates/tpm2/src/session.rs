@@ -141,8 +141,10 @@ impl Authorization<'_> {
             },
             Self::Session { session, auth_value, nonce, secrecy } => {
                 let attributes = attributes(*secrecy);
-                let hmac =
-                    session.hmac(auth_value, &[command_digest, nonce, &session.nonce_tpm, other_nonces, &[attributes]]);
+                let hmac = session.hmac(
+                    auth_value,
+                    &[command_digest, nonce, &session.nonce_tpm, other_nonces, &[attributes]],
+                );
                 CommandArea {
                     handle: session.handle,
                     nonce: nonce.to_vec(),
@@ -159,7 +161,9 @@ impl Authorization<'_> {
             Self::Password(_) => area.nonce.is_empty() && area.hmac.is_empty(),
             Self::Session { session, auth_value, nonce, .. } => {
                 session.nonce_tpm = area.nonce.to_vec();
-                match session.hmac(auth_value, &[response_digest, area.nonce, nonce.as_slice(), &[area.attributes]]) {
+                match session
+                    .hmac(auth_value, &[response_digest, area.nonce, nonce.as_slice(), &[area.attributes]])
+                {
                     Some(expected) => expected.ct_eq(area.hmac).into(),
                     None => area.hmac.is_empty(),
                 }
@@ -216,7 +220,12 @@ impl Session {
     }
 
     /// Key and vector of the parameter encryption (Part 1, 21.3).
-    fn cipher(&self, auth_value: &[u8], newer: &[u8], older: &[u8]) -> Result<(Zeroizing<Vec<u8>>, [u8; 16]), CipherError> {
+    fn cipher(
+        &self,
+        auth_value: &[u8],
+        newer: &[u8],
+        older: &[u8],
+    ) -> Result<(Zeroizing<Vec<u8>>, [u8; 16]), CipherError> {
         if self.key.is_empty() {
             // Without a salt everybody on the bus could compute the key.
             return Err(CipherError);

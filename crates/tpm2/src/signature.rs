@@ -119,22 +119,28 @@ impl Signature {
 }
 
 /// Checks that `signature` is the key's over `message`, by exactly the scheme and hash that the key's public area names.
-pub fn verify_signature(public: &PublicArea, message: &[u8], signature: &Signature) -> Result<(), SignatureError> {
+pub fn verify_signature(
+    public: &PublicArea,
+    message: &[u8],
+    signature: &Signature,
+) -> Result<(), SignatureError> {
     if public.scheme() != signature.scheme() {
         return Err(SignatureError::SchemeMismatch);
     }
     let digest = Sha256::digest(message);
     match (public.key(), signature) {
         (Key::Ecc { curve: Curve::P256, x, y, .. }, Signature::Ecdsa { r, s }) => {
-            let signature = p256::ecdsa::Signature::from_scalars(keys::integer::<32>(r)?, keys::integer::<32>(s)?)
-                .map_err(|_| SignatureError::Invalid)?;
+            let signature =
+                p256::ecdsa::Signature::from_scalars(keys::integer::<32>(r)?, keys::integer::<32>(s)?)
+                    .map_err(|_| SignatureError::Invalid)?;
             p256::ecdsa::VerifyingKey::from(keys::p256(x, y)?)
                 .verify_prehash(&digest, &signature)
                 .map_err(|_| SignatureError::Invalid)
         }
         (Key::Ecc { curve: Curve::P384, x, y, .. }, Signature::Ecdsa { r, s }) => {
-            let signature = p384::ecdsa::Signature::from_scalars(keys::integer::<48>(r)?, keys::integer::<48>(s)?)
-                .map_err(|_| SignatureError::Invalid)?;
+            let signature =
+                p384::ecdsa::Signature::from_scalars(keys::integer::<48>(r)?, keys::integer::<48>(s)?)
+                    .map_err(|_| SignatureError::Invalid)?;
             p384::ecdsa::VerifyingKey::from(keys::p384(x, y)?)
                 .verify_prehash(&digest, &signature)
                 .map_err(|_| SignatureError::Invalid)
@@ -147,8 +153,10 @@ pub fn verify_signature(public: &PublicArea, message: &[u8], signature: &Signatu
         }
         (Key::Rsa { exponent, modulus, .. }, Signature::Rsapss(value)) => {
             // TPMs differ in the salt's length (Part 1, B.7): the key decides, so it is taken from the signature.
-            let key = rsa::pss::VerifyingKey::<Sha256>::new_with_auto_salt_len(keys::rsa(modulus, *exponent)?);
-            let signature = rsa::pss::Signature::try_from(value.as_slice()).map_err(|_| SignatureError::Invalid)?;
+            let key =
+                rsa::pss::VerifyingKey::<Sha256>::new_with_auto_salt_len(keys::rsa(modulus, *exponent)?);
+            let signature =
+                rsa::pss::Signature::try_from(value.as_slice()).map_err(|_| SignatureError::Invalid)?;
             key.verify_prehash(&digest, &signature).map_err(|_| SignatureError::Invalid)
         }
         (Key::Ecc { .. } | Key::Rsa { .. } | Key::Sealed { .. }, _) => Err(SignatureError::SchemeMismatch),

@@ -71,6 +71,24 @@ pub struct Created {
     pub public: PublicArea,
 }
 
+impl Created {
+    /// The blobs one after the other, as TPM2B_PRIVATE and TPM2B_PUBLIC, to be kept in a file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
+        let mut writer = Writer::new();
+        writer.sized("private area", &self.private).sized("public area", self.public.as_bytes());
+        writer.finish()
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(bytes);
+        let private = reader.sized("private area", MAX_BLOB)?.to_vec();
+        let public = read_public(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { private, public })
+    }
+}
+
 impl Request for Create<'_> {
     type Response = Created;
     const CODE: u32 = 0x153;
@@ -109,7 +127,9 @@ impl Request for Load<'_> {
     }
 
     fn write(&self, writer: &mut Writer) {
-        writer.sized("private area", &self.object.private).sized("public area", self.object.public.as_bytes());
+        writer
+            .sized("private area", &self.object.private)
+            .sized("public area", self.object.public.as_bytes());
     }
 
     fn read(&self, handle: Handle, parameters: &mut Reader<'_>) -> Result<Handle, WireError> {
@@ -254,7 +274,9 @@ impl Request for ActivateCredential<'_> {
     }
 
     fn write(&self, writer: &mut Writer) {
-        writer.sized("credential", &self.credential.id_object).sized("secret", &self.credential.encrypted_secret);
+        writer
+            .sized("credential", &self.credential.id_object)
+            .sized("secret", &self.credential.encrypted_secret);
     }
 
     fn read(&self, _: Handle, parameters: &mut Reader<'_>) -> Result<Self::Response, WireError> {
@@ -301,5 +323,9 @@ fn skip_creation(parameters: &mut Reader<'_>) -> Result<(), WireError> {
 }
 
 fn expect_name(public: &PublicArea, name: &Name) -> Result<(), WireError> {
-    if public.name() == *name { Ok(()) } else { Err(WireError::Value { what: "name of the object", value: 0 }) }
+    if public.name() == *name {
+        Ok(())
+    } else {
+        Err(WireError::Value { what: "name of the object", value: 0 })
+    }
 }

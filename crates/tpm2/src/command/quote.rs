@@ -149,7 +149,9 @@ impl Request for Sign<'_> {
 fn read_signature(parameters: &mut Reader<'_>) -> Result<Signature, WireError> {
     Signature::read(parameters).map_err(|error| match error {
         SignatureError::Wire(error) => error,
-        SignatureError::HashRefused(hash) => WireError::Value { what: "signature hash", value: u32::from(hash.id()) },
+        SignatureError::HashRefused(hash) => {
+            WireError::Value { what: "signature hash", value: u32::from(hash.id()) }
+        }
         SignatureError::SchemeMismatch | SignatureError::Key(_) | SignatureError::Invalid => {
             WireError::Value { what: "signature", value: 0 }
         }

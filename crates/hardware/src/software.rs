@@ -1,0 +1,171 @@
+//! The software TPM: `swtpm` as a child process that speaks over one end of a socket pair.
+//!
+//! The child gets its end as standard input, so that no descriptor is ever inheritable in this process and no other
+//! child can get hold of it; since swtpm does not take descriptors below 3, a shell moves it there and becomes swtpm.
+//! When our end closes, however we die, swtpm reads the end of the stream and exits.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+use tpm2::command::{GetRandom, Shutdown};
+use tpm2::frame::{self, HEADER};
+
+use crate::device::{Device, DeviceError, stated_length};
+use crate::factory::{self, Anchors};
+
+/// The longest that any command may take: an RSA key is a search for primes.
+const ANSWER: Duration = Duration::from_secs(120);
+/// How long we wait for a predecessor that lost its socket to let go of the state.
+const START: Duration = Duration::from_secs(10);
+const START_STEP: Duration = Duration::from_millis(20);
+const STOP: Duration = Duration::from_secs(3);
+const LAUNCH: &str = r#"exec "$@" 3<&0 </dev/null"#;
+const LOG: &str = "swtpm.log";
+/// What swtpm says when another one has the state.
+const LOCKED: &str = "Could not lock";
+
+/// A running software TPM.
+pub struct SoftwareTpm {
+    stream: Option<UnixStream>,
+    child: Child,
+    anchors: Anchors,
+    gone: bool,
+    // Held, not used: the folder is ours as long as this lives.
+    _lock: File,
+}
+
+impl SoftwareTpm {
+    /// Starts the software TPM whose files are in `folder`, and makes it first if the folder has none.
+    pub fn start(folder: &Path) -> Result<Self, DeviceError> {
+        let swtpm = factory::program("swtpm", "swtpm")?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(DeviceError::open(folder))?;
+        let folder = folder.canonicalize().map_err(DeviceError::open(folder))?;
+        let lock = lock(&folder)?;
+        let machine = factory::machine(&folder)?;
+        let began = Instant::now();
+        loop {
+            let (stream, child) = spawn(&swtpm, &folder, &machine.state)?;
+            let lock = lock.try_clone().map_err(DeviceError::open(&folder))?;
+            let anchors = machine.anchors.clone();
+            let mut tpm = Self { stream: Some(stream), child, anchors, gone: false, _lock: lock };
+            let hello = frame::encode(&GetRandom(1), &[]).map_err(|_| DeviceError::Gone)?;
+            match tpm.transact(&hello) {
+                Ok(_) => return Ok(tpm),
+                Err(DeviceError::Gone) => {}
+                Err(error) => return Err(error),
+            }
+            let output = fs::read_to_string(folder.join(LOG)).unwrap_or_default();
+            // A predecessor may still hold the state while it ends.
+            if !output.contains(LOCKED) || began.elapsed() > START {
+                let status = tpm.child.wait().map_err(DeviceError::io("wait for swtpm"))?;
+                return Err(DeviceError::Software { program: "swtpm", status, output });
+            }
+            thread::sleep(START_STEP);
+        }
+    }
+
+    /// The CA certificates behind its endorsement certificate.
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
+    /// The process, for who wants to look at it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, DeviceError> {
+    let path = folder.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(DeviceError::open(&path))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(DeviceError::InUse(folder.to_owned())),
+        Err(error) => Err(DeviceError::Open { path, source: error.into() }),
+    }
+}
+
+fn spawn(swtpm: &Path, folder: &Path, state: &Path) -> Result<(UnixStream, Child), DeviceError> {
+    let (ours, theirs) = UnixStream::pair().map_err(DeviceError::io("make a socket pair"))?;
+    ours.set_read_timeout(Some(ANSWER)).map_err(DeviceError::io("set a timeout"))?;
+    let path = folder.join(LOG);
+    let log = File::create(&path).map_err(DeviceError::open(&path))?;
+    let same_log = log.try_clone().map_err(DeviceError::open(&path))?;
+    let mut state_argument = std::ffi::OsString::from("dir=");
+    state_argument.push(state);
+    let child = Command::new("/bin/sh")
+        .args(["-c", LAUNCH, "sh"])
+        .arg(swtpm)
+        .args(["socket", "--tpm2", "--fd", "3", "--flags", "not-need-init,startup-clear", "--tpmstate"])
+        .arg(state_argument)
+        .env_clear()
+        .current_dir(folder)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(log)
+        .stderr(same_log)
+        .spawn()
+        .map_err(DeviceError::io("start swtpm"))?;
+    Ok((ours, child))
+}
+
+impl Device for SoftwareTpm {
+    fn transact(&mut self, command: &[u8]) -> Result<Vec<u8>, DeviceError> {
+        if self.gone {
+            return Err(DeviceError::Gone);
+        }
+        let result = match &mut self.stream {
+            Some(stream) => exchange(stream, command),
+            None => Err(DeviceError::Gone),
+        };
+        // After an error nobody knows which response belongs to which command.
+        self.gone = result.is_err();
+        result
+    }
+}
+
+fn exchange(stream: &mut UnixStream, command: &[u8]) -> Result<Vec<u8>, DeviceError> {
+    stream.write_all(command).map_err(DeviceError::io("write"))?;
+    let mut header = [0; HEADER];
+    stream.read_exact(&mut header).map_err(DeviceError::io("read"))?;
+    let length = stated_length(&header)?;
+    let mut response = header.to_vec();
+    response.resize(length, 0);
+    stream.read_exact(response.get_mut(HEADER..).unwrap_or_default()).map_err(DeviceError::io("read"))?;
+    Ok(response)
+}
+
+impl Drop for SoftwareTpm {
+    fn drop(&mut self) {
+        if let Ok(command) = frame::encode(&Shutdown, &[]) {
+            // An orderly end keeps the reset counter honest; if it does not work, the next start is a restart.
+            let _ = self.transact(&command);
+        }
+        self.stream = None;
+        let began = Instant::now();
+        while began.elapsed() < STOP {
+            match self.child.try_wait() {
+                Ok(None) => thread::sleep(Duration::from_millis(2)),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
