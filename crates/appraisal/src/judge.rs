@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use evidence::{Facts, Step};
+use evidence::{Facts, LogState, Step};
 use names::{Digest, Level};
 
 use crate::check::{Check, NotProved, Outcome, Reason};
@@ -160,7 +160,7 @@ fn pinned_otherwise(pins: &[Reference], digest: &Digest) -> bool {
 }
 
 fn log(facts: &Facts, level: Level) -> Check {
-    let failed = (level >= Level::Virtual && !facts.log_complete).then_some(Reason::LogIncomplete);
+    let failed = (level >= Level::Virtual && facts.log == LogState::Baseline).then_some(Reason::LogIncomplete);
     check("log_complete", "The enclave log tells of everything since boot", failed, "the evidence itself")
 }
 
@@ -176,8 +176,10 @@ fn not_proved(policy: &Policy, facts: &Facts, level: Level) -> Vec<NotProved> {
         Level::Tpm => line("memory", "that memory is isolated from whoever owns the kernel after a zero-day"),
         Level::Tee => line("physical", "protection from physical attacks and extracted vendor keys"),
     }
-    if !facts.log_complete {
-        line("log_complete", "what happened on the node before the agent watched, or in its gaps");
+    match facts.log {
+        LogState::Complete => {}
+        LogState::Gap => line("log_complete", "what happened on the node while the agent was not watching"),
+        LogState::Baseline => line("log_complete", "what happened on the node before the agent watched"),
     }
     line("agent_word", "more than the agent said: the TPM quotes the agent's log, and the agent is an appraised binary");
     let running = facts.statement.enclave.as_ref().map(|claim| claim.version);

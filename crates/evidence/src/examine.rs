@@ -54,6 +54,17 @@ pub struct ImaState {
     pub covered: usize,
 }
 
+/// Whether the enclave log tells of everything since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogState {
+    /// It does.
+    Complete,
+    /// The agent was not watching for a while.
+    Gap,
+    /// Something else had extended the register before the log began.
+    Baseline,
+}
+
 /// What stands when every check has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -63,8 +74,8 @@ pub struct Facts {
     pub key: AttestedKey,
     /// The quote.
     pub quoted: Quoted,
-    /// Whether the log tells of everything since boot: no baseline, no gap.
-    pub log_complete: bool,
+    /// Whether the log tells of everything since boot.
+    pub log: LogState,
     /// The enclave's certificate, where the evidence has one.
     pub certificate: Option<Certificate>,
     /// The verifier's word, where the evidence has one.
@@ -139,7 +150,7 @@ pub(crate) fn facts(
     signature(evidence, &attest, &public)?;
     let key = keys::certified(&evidence.ak_chain, &public, &statement.node, roots, now)?;
     let quoted = registers(evidence, &attest)?;
-    let log_complete = logs_check::enclave_log(evidence, &statement, &quoted)?;
+    let log = logs_check::enclave_log(evidence, &statement, &quoted)?;
     let verdict = match &evidence.verdict {
         Some(token) => {
             let verdict = Verdict::check(token, roots, now)?;
@@ -153,7 +164,7 @@ pub(crate) fn facts(
     if statement.purpose == Purpose::Node && (boot.is_none() || ima.is_none()) {
         return Err(Rejected::NodeLogsMissing);
     }
-    Ok(Facts { statement, key, quoted, log_complete, certificate, verdict, boot, ima })
+    Ok(Facts { statement, key, quoted, log, certificate, verdict, boot, ima })
 }
 
 fn enclave_certificate(evidence: &Evidence, statement: &Statement) -> Result<Option<Certificate>, Rejected> {

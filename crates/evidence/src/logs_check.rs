@@ -6,7 +6,7 @@ use logs::boot::BootLog;
 use logs::enclave::{Completeness, EnclaveLog, Live, NotLive};
 use logs::ima::ImaLog;
 
-use crate::examine::{BootState, ImaState, Quoted};
+use crate::examine::{BootState, ImaState, LogState, Quoted};
 use crate::{EnclaveClaim, Evidence, Rejected, Statement};
 
 /// The register that the enclave log extends; it can't be reset at locality 0.
@@ -14,12 +14,12 @@ pub const ENCLAVE_LOG_PCR: u8 = 13;
 /// The register that the kernel's IMA extends.
 pub const IMA_PCR: u8 = 10;
 
-/// Replays the enclave log and finds the statement's enclave alive in it. Answers whether the log is complete.
+/// Replays the enclave log and finds the statement's enclave alive in it. Answers how complete the log is.
 pub(crate) fn enclave_log(
     evidence: &Evidence,
     statement: &Statement,
     quoted: &Quoted,
-) -> Result<bool, Rejected> {
+) -> Result<LogState, Rejected> {
     let log = EnclaveLog::parse(&evidence.enclave_log.0, ENCLAVE_LOG_PCR).map_err(|_| Rejected::LogMalformed)?;
     if log.count() != statement.log_count {
         return Err(Rejected::LogCount);
@@ -33,7 +33,11 @@ pub(crate) fn enclave_log(
             return Err(Rejected::LogMismatch);
         }
     }
-    Ok(log.completeness() == Completeness::Complete)
+    Ok(match log.completeness() {
+        Completeness::Complete => LogState::Complete,
+        Completeness::Gap(_) => LogState::Gap,
+        Completeness::Baseline(_) => LogState::Baseline,
+    })
 }
 
 fn rejection(not_live: &NotLive) -> Rejected {

@@ -1,0 +1,200 @@
+//! Which enclaves live on this node, which process each facade is, and which key it was born with.
+
+use std::collections::HashMap;
+use std::io;
+
+use api::node::StartEnclave;
+use names::{Digest, EnclaveId};
+use server::unix::{self, Peer};
+
+/// Most enclaves on one node.
+const MAX_ENCLAVES: usize = 4096;
+
+/// One live enclave.
+#[derive(Debug, Clone)]
+pub struct Enclave {
+    /// What was announced before its start.
+    pub start: StartEnclave,
+    /// The process whose direct child, or who itself, is the facade.
+    pub root: Option<BoundProcess>,
+    /// The facade, once it has called.
+    pub facade: Option<Peer>,
+    /// The key that it was born with (SPKI).
+    pub spki: Option<Vec<u8>>,
+    /// Its latest certificates (DER), the newest last.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// Certificates that stay usable at a renewal: the present one and the one before.
+const KEPT_CERTIFICATES: usize = 2;
+
+/// A process that can't be mistaken for a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundProcess {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks after boot.
+    pub start_time: u64,
+}
+
+impl BoundProcess {
+    fn is_alive(&self) -> bool {
+        unix::process(self.pid).is_ok_and(|process| process.start_time == self.start_time)
+    }
+}
+
+/// Why a caller is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CallerRefused {
+    /// No enclave has this process.
+    #[error("the calling process is not a facade that was announced here")]
+    NotAFacade,
+    /// The process runs another program than was announced.
+    #[error("the calling process is not the facade binary that was announced")]
+    OtherExecutable,
+    /// The process, or the one that it was started by, is gone.
+    #[error("the calling process has ended")]
+    Ended,
+}
+
+/// The live enclaves.
+#[derive(Debug, Default)]
+pub struct Registry {
+    enclaves: HashMap<EnclaveId, Enclave>,
+}
+
+impl Registry {
+    /// Takes an announced enclave; a former incarnation of it is forgotten. False where there is no room.
+    pub fn start(&mut self, start: StartEnclave) -> bool {
+        if self.enclaves.len() >= MAX_ENCLAVES && !self.enclaves.contains_key(&start.enclave_id) {
+            return false;
+        }
+        let enclave = Enclave { start, root: None, facade: None, spki: None, certificates: Vec::new() };
+        self.enclaves.insert(enclave.start.enclave_id, enclave);
+        true
+    }
+
+    /// The enclave, if it lives in this incarnation.
+    #[must_use]
+    pub fn live(&self, id: &EnclaveId, incarnation: u64) -> Option<&Enclave> {
+        self.enclaves.get(id).filter(|enclave| enclave.start.incarnation == incarnation)
+    }
+
+    /// The enclave, if it lives.
+    #[must_use]
+    pub fn get(&self, id: &EnclaveId) -> Option<&Enclave> {
+        self.enclaves.get(id)
+    }
+
+    /// Says which process an enclave's facade is, or was started by. The first word stands.
+    pub fn bind(&mut self, id: &EnclaveId, incarnation: u64, process: BoundProcess) -> bool {
+        match self.enclaves.get_mut(id) {
+            Some(enclave) if enclave.start.incarnation == incarnation && enclave.root.is_none() => {
+                enclave.root = Some(process);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Pins the key that an enclave was born with. False where another one is pinned.
+    pub fn pin_key(&mut self, id: &EnclaveId, incarnation: u64, spki: &[u8]) -> bool {
+        match self.enclaves.get_mut(id) {
+            Some(enclave) if enclave.start.incarnation == incarnation => match &enclave.spki {
+                Some(pinned) => pinned == spki,
+                None => {
+                    enclave.spki = Some(spki.to_vec());
+                    true
+                }
+            },
+            _ => false,
+        }
+    }
+
+    /// Keeps a certificate that was made for an enclave's key.
+    pub fn keep_certificate(&mut self, id: &EnclaveId, incarnation: u64, der: Vec<u8>) {
+        if let Some(enclave) = self.enclaves.get_mut(id).filter(|found| found.start.incarnation == incarnation) {
+            enclave.certificates.push(der);
+            let surplus = enclave.certificates.len().saturating_sub(KEPT_CERTIFICATES);
+            enclave.certificates.drain(..surplus);
+        }
+    }
+
+    /// The kept certificate with this SHA-256.
+    #[must_use]
+    pub fn certificate(&self, id: &EnclaveId, digest: &Digest) -> Option<Vec<u8>> {
+        let certificates = &self.enclaves.get(id)?.certificates;
+        certificates.iter().find(|der| Digest::of(der) == *digest).cloned()
+    }
+
+    /// Forgets an enclave that has ended.
+    pub fn stop(&mut self, id: &EnclaveId, incarnation: u64) -> bool {
+        let live = self.live(id, incarnation).is_some();
+        if live {
+            self.enclaves.remove(id);
+        }
+        live
+    }
+
+    /// The enclave whose facade is calling: the bound process or its direct child, running the announced binary.
+    ///
+    /// # Errors
+    /// [`CallerRefused`].
+    pub fn caller(&mut self, peer: &Peer) -> Result<&Enclave, CallerRefused> {
+        let parent = unix::process(peer.pid).map_err(|_| CallerRefused::Ended)?.parent;
+        let enclave = self
+            .enclaves
+            .values_mut()
+            .find(|enclave| enclave.root.is_some_and(|root| root.pid == peer.pid || root.pid == parent))
+            .ok_or(CallerRefused::NotAFacade)?;
+        if !enclave.root.is_some_and(|root| root.is_alive()) {
+            return Err(CallerRefused::Ended);
+        }
+        // Known by pid and start time; the binary is hashed once for a process.
+        if enclave.facade != Some(*peer) {
+            if enclave.facade.is_some() {
+                return Err(CallerRefused::NotAFacade);
+            }
+            let digest = executable_digest(peer.pid).map_err(|_| CallerRefused::Ended)?;
+            if digest != enclave.start.facade {
+                return Err(CallerRefused::OtherExecutable);
+            }
+            enclave.facade = Some(*peer);
+        }
+        Ok(enclave)
+    }
+
+    /// Whether the facade of a live enclave still runs.
+    #[must_use]
+    pub fn is_running(&self, id: &EnclaveId, incarnation: u64) -> bool {
+        self.live(id, incarnation).and_then(|enclave| enclave.facade).is_some_and(|peer| {
+            BoundProcess { pid: peer.pid, start_time: peer.start_time }.is_alive()
+        })
+    }
+}
+
+/// SHA-256 of the file that a process runs.
+///
+/// # Errors
+/// Where the process is gone or may not be looked at.
+pub fn executable_digest(pid: u32) -> io::Result<Digest> {
+    use sha2::Digest as _;
+    let mut file = std::fs::File::open(format!("/proc/{pid}/exe"))?;
+    let mut hash = sha2::Sha256::new();
+    io::copy(&mut file, &mut HashWriter(&mut hash))?;
+    Ok(Digest::from_bytes(hash.finalize().into()))
+}
+
+struct HashWriter<'a>(&'a mut sha2::Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use sha2::Digest as _;
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
