@@ -1,1 +1,98 @@
-//! Client operations: accounts, tokens, apps, enclave requests over REST.
+//! Client operations: accounts, sessions, apps and enclave requests over REST.
+//!
+//! It knows users and what they want; it starts nothing itself (the controller does), holds no CA key, and sees no byte of what a user says to an
+//! enclave. Whoever controls it can refuse or delay service and hand out tokens, but not make a client trust a wrong enclave, nor own an enclave of
+//! somebody else: the owner is a key that the user's client holds. Called by the `sealwright` command and testbed.
+
+mod apps;
+mod blobs;
+mod certificate;
+mod config;
+mod controller;
+mod enclaves;
+mod extract;
+mod hashing;
+mod listen;
+mod meta;
+mod names;
+mod refusal;
+mod sessions;
+mod shared;
+mod stages;
+mod tokens;
+mod users;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use attested_tls::{Acceptor, CertificateSlot, ClientCertificates};
+use server::Tasks;
+use store::Store;
+use tokio::net::TcpListener;
+
+pub use config::{Config, Hashing, Quota};
+
+use shared::Shared;
+
+/// What the gateway is given by the one who starts it.
+pub struct Deps {
+    /// Users, sessions, apps, enclaves.
+    pub store: Store,
+    /// Its own certificate, which may be renewed meanwhile. Clients dial an address or a name: it should serve both.
+    pub certificate: Arc<CertificateSlot>,
+    /// Signs tokens; made at start, never stored. A restart ends access tokens, not sessions.
+    pub token_key: Arc<dyn pki::SigningKey>,
+    /// Runs its connections and background work.
+    pub tasks: Tasks,
+}
+
+/// Runs until the tasks are stopped.
+///
+/// # Errors
+/// Where the address can't be bound or the data folder can't be used.
+pub async fn run(config: Config, deps: Deps) -> anyhow::Result<()> {
+    Gateway::bind(config, deps).await?.serve().await;
+    Ok(())
+}
+
+/// A gateway that is bound to its port and accepts nothing yet.
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    connections: usize,
+    acceptor: Acceptor,
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// Binds the port (0 takes a free one), opens the blobs and writes the key set for the facades.
+    ///
+    /// # Errors
+    /// Where the address can't be bound or the data folder can't be used.
+    pub async fn bind(config: Config, deps: Deps) -> anyhow::Result<Self> {
+        let acceptor =
+            Acceptor::new(deps.certificate, ClientCertificates::Optional).context("TLS configuration")?;
+        let listener =
+            TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
+        let address = listener.local_addr().context("local address")?;
+        let connections = config.connections;
+        let shared = Shared::build(config, deps.store, deps.token_key, deps.tasks).await?;
+        Ok(Self { listener, address, connections, acceptor, shared: Arc::new(shared) })
+    }
+
+    /// The bound address.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts and answers until the tasks are stopped.
+    pub async fn serve(self) {
+        let tasks = self.shared.tasks.clone();
+        tasks.spawn_cancellable(sessions::prune(Arc::clone(&self.shared)));
+        let router = shared::router(self.shared);
+        tracing::info!(address = %self.address, "gateway listens");
+        listen::serve(self.listener, self.acceptor, router, self.connections, &tasks).await;
+    }
+}

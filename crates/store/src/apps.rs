@@ -31,6 +31,21 @@ pub struct NewApp {
 /// A stored version of an app; the same fields.
 pub type App = NewApp;
 
+/// A line of the catalogue.
+#[derive(Clone, Debug)]
+pub struct AppSummary {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Version digest.
+    pub digest: Digest,
+    /// SHA-256 of the publisher's SPKI.
+    pub publisher: Digest,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
 /// What came of publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
@@ -115,17 +130,29 @@ impl Store {
         row.as_ref().map(app).transpose()
     }
 
-    /// All versions of all apps, the newest first, at most `limit`.
+    /// All versions of all apps without their manifests, the newest first, at most `limit`.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn apps(&self, limit: u32) -> Result<Vec<App>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM apps ORDER BY position DESC LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter().map(app).collect()
+    pub async fn apps(&self, limit: u32) -> Result<Vec<AppSummary>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT name, version, digest, publisher, created_at FROM apps ORDER BY position DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(summary).collect()
     }
+}
+
+fn summary(row: &SqliteRow) -> Result<AppSummary, StoreError> {
+    Ok(AppSummary {
+        name: row.try_get("name")?,
+        version: row.try_get("version")?,
+        digest: parsed(row, "digest")?,
+        publisher: parsed(row, "publisher")?,
+        created_at: unsigned(row, "created_at")?,
+    })
 }
 
 fn app(row: &SqliteRow) -> Result<App, StoreError> {

@@ -13,7 +13,7 @@ mod ids;
 mod sessions;
 
 pub use accounts::User;
-pub use apps::{App, NewApp, Published};
+pub use apps::{App, AppSummary, NewApp, Published};
 pub use database::Store;
 pub use enclaves::{Desired, Enclave, NewEnclave, Process, Quota};
 pub use error::StoreError;

@@ -1,0 +1,197 @@
+//! Enclaves of the caller. What belongs to somebody else is not there: 404, as for a name that nobody has.
+
+use std::sync::Arc;
+
+use api::bounds::{LIST_ROWS, LOG_BYTES};
+use api::enclaves::{CreateEnclave, Enclave, EnclaveList, EnclaveToken, State as EnclaveState};
+use api::{Code, Secret};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use names::{EnclaveId, enclave_host};
+use store::{Desired, NewEnclave};
+
+use crate::controller::ControllerError;
+use crate::extract::{Caller, Json};
+use crate::names::EnclaveName;
+use crate::refusal::Refusal;
+use crate::shared::{Shared, now, random};
+use crate::tokens::ENCLAVE_TOKEN_LIFE;
+use crate::{apps, stages};
+
+type NamePath = Result<Path<String>, PathRejection>;
+
+/// `POST /v1/enclaves`
+pub(crate) async fn create(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Json(request): Json<CreateEnclave>,
+) -> Result<(StatusCode, axum::Json<Enclave>), Refusal> {
+    let name: EnclaveName = request.name.parse().map_err(|_| {
+        Refusal::new(
+            Code::InvalidName,
+            "an enclave's name has 1 to 63 lower-case letters, digits and inner hyphens",
+        )
+    })?;
+    let owner = caller.certificate()?.key;
+    let app = apps::find(&shared, &request.app, request.version.as_ref()).await?;
+    let id = EnclaveId::from_bytes(random()?);
+    let enclave = NewEnclave {
+        id,
+        user: caller.user,
+        user_name: caller.name.clone(),
+        name: name.as_str().to_owned(),
+        app: app.name,
+        version: app.version,
+        version_digest: app.digest,
+        owner,
+        host: enclave_host(name.as_str(), &caller.name),
+        created_at: now(),
+    };
+    shared.store.create_enclave(&enclave, shared.quota.into()).await?;
+    tracing::info!(enclave = %id, user = %caller.user, digest = %app.digest, "enclave asked for");
+    stages::bring_up(&shared, id);
+    Ok((StatusCode::ACCEPTED, axum::Json(read(&shared, &id).await?)))
+}
+
+/// `GET /v1/enclaves`
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+) -> Result<axum::Json<EnclaveList>, Refusal> {
+    let rows = shared.store.enclaves_of(&caller.user, LIST_ROWS).await?;
+    let enclaves = rows.into_iter().map(|row| view(&shared, row)).collect();
+    Ok(axum::Json(EnclaveList { enclaves }))
+}
+
+/// `GET /v1/enclaves/{name}`
+pub(crate) async fn one(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: NamePath,
+) -> Result<axum::Json<Enclave>, Refusal> {
+    let enclave = find(&shared, &caller, path).await?;
+    Ok(axum::Json(view(&shared, enclave)))
+}
+
+/// `POST /v1/enclaves/{name}/start`; on one that runs or is on its way nothing changes.
+pub(crate) async fn start(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: NamePath,
+) -> Result<(StatusCode, axum::Json<Enclave>), Refusal> {
+    let enclave = find(&shared, &caller, path).await?;
+    let up = matches!(enclave.state, EnclaveState::Pending | EnclaveState::Starting | EnclaveState::Running);
+    if up && enclave.desired == Desired::Running {
+        return Ok((StatusCode::OK, axum::Json(view(&shared, enclave))));
+    }
+    shared.store.want_running(&enclave.id, shared.quota.into(), now()).await?;
+    tracing::info!(enclave = %enclave.id, user = %caller.user, "start asked for");
+    stages::bring_up(&shared, enclave.id);
+    Ok((StatusCode::ACCEPTED, axum::Json(read(&shared, &enclave.id).await?)))
+}
+
+/// `POST /v1/enclaves/{name}/stop`; answers when it has stopped.
+pub(crate) async fn stop(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: NamePath,
+) -> Result<axum::Json<Enclave>, Refusal> {
+    let enclave = find(&shared, &caller, path).await?;
+    shared.store.want_stopped(&enclave.id, now()).await?;
+    tracing::info!(enclave = %enclave.id, user = %caller.user, "stop asked for");
+    if enclave.state != EnclaveState::Stopped {
+        shared.controller.stop(&enclave.id).await?;
+    }
+    Ok(axum::Json(read(&shared, &enclave.id).await?))
+}
+
+/// `DELETE /v1/enclaves/{name}`: 204 when it is gone, 202 when it will be; in both cases it is not there any more for its user.
+pub(crate) async fn remove(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: NamePath,
+) -> Result<StatusCode, Refusal> {
+    let enclave = find(&shared, &caller, path).await?;
+    shared.store.want_deleted(&enclave.id, now()).await?;
+    tracing::info!(enclave = %enclave.id, user = %caller.user, "deletion asked for");
+    match shared.controller.delete(&enclave.id).await {
+        Ok(()) | Err(ControllerError::NotFound) => {}
+        Err(ControllerError::Unavailable(_) | ControllerError::Deadline) => return Ok(StatusCode::ACCEPTED),
+        Err(error @ (ControllerError::WrongState(_) | ControllerError::Refused(_))) => {
+            return Err(error.into());
+        }
+    }
+    // The controller drops the row itself; if it left it without a process, nothing is lost by doing it here.
+    let gone =
+        shared.store.remove_enclave(&enclave.id).await? || shared.store.enclave(&enclave.id).await?.is_none();
+    Ok(if gone { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+}
+
+/// `GET /v1/enclaves/{name}/logs`: the app's own output, as text whatever it is.
+pub(crate) async fn logs(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: NamePath,
+) -> Result<impl IntoResponse, Refusal> {
+    let enclave = find(&shared, &caller, path).await?;
+    let output = shared.controller.logs(&enclave.id, LOG_BYTES).await?;
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], output))
+}
+
+/// `POST /v1/enclaves/{name}/token`: only for the owner's key, because the enclave lets nobody else in.
+pub(crate) async fn token(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: NamePath,
+) -> Result<axum::Json<EnclaveToken>, Refusal> {
+    let enclave = find(&shared, &caller, path).await?;
+    let certificate = caller.certificate()?;
+    if certificate.key != enclave.owner {
+        return Err(Refusal::new(Code::NotTheOwner, "the enclave was created with another key"));
+    }
+    let token = shared.tokens.for_enclave(&caller.user, &enclave.id, &certificate.thumbprint, now())?;
+    Ok(axum::Json(EnclaveToken { token: Secret::new(token), expires_in: ENCLAVE_TOKEN_LIFE }))
+}
+
+/// The caller's enclave of this name. Every route that names an enclave goes through here.
+pub(crate) async fn find(
+    shared: &Shared,
+    caller: &Caller,
+    path: NamePath,
+) -> Result<store::Enclave, Refusal> {
+    let name: Option<EnclaveName> = path.ok().and_then(|Path(text)| text.parse().ok());
+    let enclave = match name {
+        Some(name) => shared.store.enclave_of(&caller.user, name.as_str()).await?,
+        None => None,
+    };
+    enclave.ok_or_else(not_found)
+}
+
+async fn read(shared: &Shared, id: &EnclaveId) -> Result<Enclave, Refusal> {
+    let enclave = shared.store.enclave(id).await?.ok_or_else(not_found)?;
+    Ok(view(shared, enclave))
+}
+
+fn view(shared: &Shared, enclave: store::Enclave) -> Enclave {
+    Enclave {
+        id: enclave.id,
+        name: enclave.name,
+        app: enclave.app,
+        version: enclave.version,
+        version_digest: enclave.version_digest,
+        state: enclave.state,
+        reason: enclave.reason,
+        incarnation: enclave.incarnation,
+        host: enclave.host,
+        edge: shared.edge.clone(),
+        owner: enclave.owner,
+        created_at: enclave.created_at,
+    }
+}
+
+fn not_found() -> Refusal {
+    Refusal::new(Code::NotFound, "there is no such enclave")
+}

@@ -1,0 +1,122 @@
+//! What routes take from a request: JSON within bounds, and who is calling.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Code;
+use api::bounds::{JSON_BODY_BYTES, TOKEN_BYTES};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use store::{SessionId, UserId};
+
+use crate::certificate::{ClientCertificate, Peer};
+use crate::refusal::Refusal;
+use crate::shared::{Shared, now};
+
+/// How long a JSON body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A JSON body of at most `LIMIT` bytes.
+pub(crate) struct Json<T, const LIMIT: usize = JSON_BODY_BYTES>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for Json<T, LIMIT> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+        let json =
+            media_type(request.headers()).is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+        if !json {
+            return Err(Refusal::new(Code::UnsupportedMediaType, "send application/json"));
+        }
+        if declared_length(request.headers()).is_some_and(|length| length > LIMIT as u64) {
+            return Err(too_large(LIMIT));
+        }
+        let body = Limited::new(request.into_body(), LIMIT).collect();
+        let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(LIMIT)),
+            Ok(Err(_)) => return Err(Refusal::new(Code::Malformed, "the body did not arrive whole")),
+            Err(_) => return Err(Refusal::new(Code::RequestTimeout, "the body took too long")),
+        };
+        // The sender sees what is wrong with its own bytes; the log does not, because there may be a password in them.
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Refusal::new(Code::Malformed, error.to_string()))
+    }
+}
+
+fn too_large(limit: usize) -> Refusal {
+    Refusal::new(Code::TooLarge, format!("at most {limit} bytes are read here"))
+}
+
+/// The media type without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    text.split(';').next().map(str::trim)
+}
+
+/// What `Content-Length` says.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self::Anonymous))
+    }
+}
+
+/// An authenticated caller: the token, its binding to this connection and its session were checked just now.
+pub(crate) struct Caller {
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    pub(crate) session: SessionId,
+    peer: Peer,
+}
+
+impl Caller {
+    /// The client certificate of this connection, where a route can't do without.
+    pub(crate) fn certificate(&self) -> Result<&ClientCertificate, Refusal> {
+        let missing = || {
+            Refusal::new(Code::CertificateRequired, "connect with a client certificate and log in with it")
+        };
+        self.peer.certificate().ok_or_else(missing)
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let peer = Peer::from_request_parts(parts, shared).await?;
+        let token = bearer(&parts.headers)?;
+        let thumbprint = peer.certificate().map(|certificate| &certificate.thumbprint);
+        let (user, session) = shared.tokens.verify(token, thumbprint, now())?;
+        let ended = || Refusal::new(Code::SessionRevoked, "log in again");
+        let stored = shared.store.session(&session).await?.ok_or_else(ended)?;
+        if stored.revoked_at.is_some() || stored.expires_at <= now() || stored.user != user {
+            return Err(ended());
+        }
+        let account = shared.store.user(&user).await?.ok_or_else(ended)?;
+        Ok(Self { user, name: account.name, session, peer })
+    }
+}
+
+/// RFC 6750, 2.1: exactly one header; tokens anywhere else are not looked for.
+fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let missing = || Refusal::new(Code::TokenMissing, "send an access token as Authorization: Bearer");
+    let value = values.next().ok_or_else(missing)?;
+    let invalid = || Refusal::new(Code::TokenInvalid, "the Authorization header can't be read");
+    if values.next().is_some() || value.len() > TOKEN_BYTES {
+        return Err(invalid());
+    }
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token) } else { Err(missing()) }
+}

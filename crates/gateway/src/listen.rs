@@ -1,0 +1,127 @@
+//! Connections: accepted, shaken hands with (TLS 1.3 by `attested-tls`, or nothing), bounded and drained.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use attested_tls::{Acceptor, Connection};
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use server::Tasks;
+use server::telemetry::chain;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use crate::certificate::Peer;
+
+/// From the first byte of a request's head, or since the last answer, to the end of the head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_BYTES: usize = 32 << 10;
+const HEADERS: usize = 100;
+const STREAMS_PER_CONNECTION: u32 = 64;
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// Requests may finish for this long when the service stops.
+const GRACE: Duration = Duration::from_secs(2);
+/// After an accept that failed (out of descriptors, mostly) the next one waits.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ALPN_HTTP2: &[u8] = b"h2";
+
+/// Accepts until the tasks are stopped.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    acceptor: Acceptor,
+    router: Router,
+    connections: usize,
+    tasks: &Tasks,
+) {
+    let free = Arc::new(Semaphore::new(connections));
+    let stopping = tasks.stopping();
+    tokio::pin!(stopping);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stopping => return,
+            accepted = accept(&listener, &free) => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let connection =
+                    one_connection(stream, acceptor.clone(), router.clone(), tasks.stopping(), permit);
+                tasks.spawn(connection);
+            }
+            Err(error) => {
+                warn!(%error, "accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(free).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+async fn one_connection(
+    stream: TcpStream,
+    acceptor: Acceptor,
+    router: Router,
+    stopping: impl Future<Output = ()>,
+    permit: OwnedSemaphorePermit,
+) {
+    tokio::pin!(stopping);
+    let shaken = tokio::select! {
+        () = &mut stopping => return,
+        shaken = acceptor.accept(stream) => shaken,
+    };
+    match shaken {
+        Ok(connection) => answer(connection, router, stopping).await,
+        Err(error) => debug!(error = %chain(&error), "no connection"),
+    }
+    drop(permit);
+}
+
+async fn answer(connection: Connection<TcpStream>, router: Router, stopping: impl Future<Output = ()>) {
+    let peer = Peer::of(connection.peer.as_ref());
+    let builder = http(connection.application.as_deref() == Some(ALPN_HTTP2));
+    let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let exchange = builder.serve_connection(TokioIo::new(connection.stream), service);
+    tokio::pin!(exchange, stopping);
+    let ended = tokio::select! {
+        ended = exchange.as_mut() => ended,
+        () = &mut stopping => {
+            exchange.as_mut().graceful_shutdown();
+            tokio::time::timeout(GRACE, exchange).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection ended");
+    }
+}
+
+/// The protocol is what ALPN chose; nothing is guessed from the first bytes.
+fn http(http2: bool) -> auto::Builder<TokioExecutor> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_header_list_size(HEAD_BYTES as u32)
+        .keep_alive_interval(PING_EVERY);
+    builder
+}

@@ -1,0 +1,30 @@
+//! What is there without an account: health, the key set, and the answers to paths and methods that there are not.
+
+use std::sync::Arc;
+
+use api::Code;
+use api::accounts::Health;
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header::CONTENT_TYPE;
+
+use crate::refusal::Refusal;
+use crate::shared::Shared;
+
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "ok".into() })
+}
+
+/// RFC 7517, 8.5.2
+pub(crate) async fn key_set(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/jwk-set+json")], shared.tokens.key_set())
+}
+
+pub(crate) async fn no_such_route() -> Refusal {
+    Refusal::new(Code::NoSuchRoute, "there is no such path")
+}
+
+pub(crate) async fn method_not_allowed() -> Refusal {
+    Refusal::new(Code::MethodNotAllowed, "see the Allow header")
+}

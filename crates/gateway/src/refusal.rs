@@ -1,0 +1,175 @@
+//! Every answer that is not a success: a code and a sentence for the caller, a cause for the log, and the request's id in both.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+use api::paths::{PROBLEM_MEDIA_TYPE, REQUEST_ID_HEADER};
+use api::{Code, Problem};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use packing::BlobError;
+use server::telemetry::chain;
+use store::StoreError;
+use tracing::{Instrument, error, info, info_span, warn};
+
+use crate::shared::random;
+
+/// Characters of a path in the log.
+const LOGGED_PATH: usize = 200;
+/// Characters of a `detail`, which may repeat what the caller sent.
+const DETAIL: usize = 300;
+/// Seconds after which a busy service may be asked again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    code: Code,
+    detail: Cow<'static, str>,
+    /// For the log only.
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Refusal {
+    /// A refusal with a sentence for the caller.
+    pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), cause: None }
+    }
+
+    /// The same with the cause that goes to the log.
+    pub(crate) fn because(
+        code: Code,
+        detail: impl Into<Cow<'static, str>>,
+        cause: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { code, detail: detail.into(), cause: Some(Box::new(cause)) }
+    }
+
+    /// Our fault: the caller learns nothing but the request's id.
+    pub(crate) fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::because(Code::Internal, "see the server's log under this request id", cause)
+    }
+
+    /// The code.
+    pub(crate) const fn code(&self) -> Code {
+        self.code
+    }
+
+    fn problem(&self, request_id: &str) -> Problem {
+        let detail = self.detail.chars().take(DETAIL).collect();
+        Problem::new(self.code, detail, request_id.to_owned())
+    }
+
+    fn log(&self) {
+        let code = self.code.as_str();
+        let cause = self.cause.as_ref().map(|cause| chain(&**cause)).unwrap_or_default();
+        match self.code {
+            Code::Internal => error!(code, error = cause, "refused"),
+            Code::ControllerUnavailable | Code::Busy => warn!(code, error = cause, "refused"),
+            _ => info!(code, error = cause, "refused"),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    /// Only the status; [`answer`] writes the body, because it knows the request's id.
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() =
+            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NameTaken => Self::new(Code::NameTaken, "this name is in use"),
+            StoreError::VersionConflict => {
+                Self::new(Code::VersionConflict, "this name and version were published with another digest")
+            }
+            StoreError::QuotaExceeded { limit } => {
+                Self::new(Code::QuotaExceeded, format!("at most {limit} enclaves are allowed"))
+            }
+            StoreError::WrongState => Self::new(Code::WrongState, "the enclave is in another state"),
+            StoreError::NotFound => Self::new(Code::NotFound, "there is nothing of this name"),
+            StoreError::Corrupt { .. }
+            | StoreError::File(_)
+            | StoreError::Migrate(_)
+            | StoreError::Database(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<BlobError> for Refusal {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Mismatch { .. } => Self::new(Code::DigestMismatch, error.to_string()),
+            BlobError::TooLarge => Self::new(Code::TooLarge, "the blob is too large"),
+            BlobError::Missing(_) => Self::new(Code::NotFound, "there is no such blob"),
+            BlobError::Io { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<getrandom::Error> for Refusal {
+    fn from(error: getrandom::Error) -> Self {
+        Self::because(Code::Internal, "no random bytes", std::io::Error::other(error.to_string()))
+    }
+}
+
+/// The outermost layer: gives the request its id (none from outside is believed), logs it, and writes the body of refusals.
+pub(crate) async fn answer(request: Request, next: Next) -> Response {
+    let Ok(id) = random::<16>().map(|bytes| names::hex(&bytes)) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let path: String = request.uri().path().chars().take(LOGGED_PATH).collect();
+    let span = info_span!("request", %id, method = %request.method(), path);
+    async {
+        let began = Instant::now();
+        let mut response = next.run(request).await;
+        let refusal = response.extensions_mut().remove::<Arc<Refusal>>();
+        if let Some(refusal) = refusal {
+            refusal.log();
+            write_problem(&mut response, &refusal, &id);
+        }
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            headers.insert(REQUEST_ID_HEADER, value);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        info!(status = response.status().as_u16(), micros = began.elapsed().as_micros(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+fn write_problem(response: &mut Response, refusal: &Refusal, id: &str) {
+    let body = serde_json::to_vec(&refusal.problem(id)).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    match refusal.code() {
+        Code::Busy | Code::ControllerUnavailable => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        // RFC 6750, 3
+        Code::TokenMissing => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Code::TokenInvalid | Code::TokenExpired | Code::SessionRevoked => {
+            headers
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+        }
+        _ => {}
+    }
+    *response.body_mut() = Body::from(body);
+}
