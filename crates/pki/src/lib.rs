@@ -20,6 +20,7 @@ mod build;
 mod certificate;
 pub mod csr;
 pub mod ek;
+pub mod enrolment;
 pub mod jwk;
 pub mod jws;
 mod oid;

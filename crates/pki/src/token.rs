@@ -66,6 +66,23 @@ pub enum TokenRefusal {
     Binding,
 }
 
+/// Every reason code of this module.
+pub const CODES: &[&str] = &[
+    "token_malformed",
+    "token_algorithm",
+    "token_type",
+    "token_unknown_key",
+    "token_signature",
+    "token_claims",
+    "token_issuer",
+    "token_audience",
+    "token_not_yet_valid",
+    "token_expired",
+    "token_too_long_lived",
+    "token_unbound",
+    "token_binding",
+];
+
 impl TokenRefusal {
     /// The stable reason code.
     pub const fn code(&self) -> &'static str {
