@@ -57,19 +57,21 @@ def reasons(policy, verified):
         yield "incarnation_rollback"
     if policy["versions"] is not None and statement.version not in policy["versions"]:
         yield "version_unknown"
-    if verdict is None:
-        yield "verdict_missing"
-    elif verdict.agent_digest is None or bytes.fromhex(verdict.agent_digest) != statement.agent:
-        yield "agent_not_appraised"
-    if policy["agents"] and statement.agent not in policy["agents"]:
-        yield "agent_unknown"
-    if about_enclave and verdict is not None:
-        if statement.facade not in [bytes.fromhex(each) for each in verdict.facade_digests]:
-            yield "facade_not_appraised"
-    if about_enclave and policy["facades"] and statement.facade not in policy["facades"]:
-        yield "facade_unknown"
-    if not verified.log_complete and verified.level != "simulated":
+    yield from software(statement.agent, verdict and [verdict.agent_digest], policy["agents"], "agent")
+    if about_enclave:
+        yield from software(statement.facade, verdict and verdict.facade_digests, policy["facades"], "facade")
+    if verified.log_begins_late and verified.level != "simulated":
         yield "log_incomplete"
+
+
+def software(digest, appraised, pins, name):
+    """What the TPM quotes is the agent's word: agent and facade must be appraised, and be the pinned ones."""
+    if appraised is None:
+        yield "verdict_missing"
+    elif digest.hex() not in appraised:
+        yield f"{name}_not_appraised"
+    elif pins and digest not in pins:
+        yield f"{name}_unknown"
 
 
 def appraise(policy, verified):

@@ -113,3 +113,8 @@ def usages(value):
 def names(value):
     """[(general name's tag, content)] of a SubjectAltName."""
     return elements(only(value, SEQUENCE))
+
+
+def authority_key_id(value):
+    """keyIdentifier of RFC 5280, 4.2.1.1, or None."""
+    return next((content for tag, content in elements(only(value, SEQUENCE)) if tag == 0x80), None)

@@ -13,14 +13,14 @@ import asn1
 from wire import Malformed, strict_json, unbase64, unbase64url
 
 ARC = "2.25.289184631923614712853301937245186573421"
-AK_EKU = "2.23.133.8.3"
 AK_ENCLAVE = f"{ARC}.1.1"
 VERIFIER_PART = f"{ARC}.2.1"
 MAX_CHAIN = 4
 MAX_TOKEN = 16 << 10
 HASHES = {"sha256", "sha384", "sha512"}
 BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME = "2.5.29.19", "2.5.29.15", "2.5.29.37", "2.5.29.17"
-KNOWN = {BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME}
+SUBJECT_KEY_ID, AUTHORITY_KEY_ID = "2.5.29.14", "2.5.29.35"
+KNOWN = {BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_ID, AUTHORITY_KEY_ID}
 DIGITAL_SIGNATURE, KEY_CERT_SIGN = 0, 5
 
 
@@ -46,6 +46,8 @@ class Certificate:
         self.key_usage = self._read(KEY_USAGE, asn1.key_usage, None)
         self.usages = self._read(EXTENDED_KEY_USAGE, asn1.usages, set())
         names = self._read(SUBJECT_ALT_NAME, asn1.names, [])
+        self.subject_key_id = self._read(SUBJECT_KEY_ID, lambda value: asn1.only(value, asn1.OCTETS), None)
+        self.authority_key_id = self._read(AUTHORITY_KEY_ID, asn1.authority_key_id, None)
         self.uris = [content.decode("ascii", "replace") for tag, content in names if tag == 0x86]
         self.dns_names = [content.decode("ascii", "replace") for tag, content in names if tag == 0x82]
 
@@ -90,10 +92,20 @@ def _usable(certificate, now, cas_below):
         return False
     usage = certificate.key_usage
     if cas_below is None:
-        return not certificate.is_ca and (usage is None or DIGITAL_SIGNATURE in usage)
+        return not certificate.is_ca and usage is not None and DIGITAL_SIGNATURE in usage
     if not certificate.is_ca or (usage is not None and KEY_CERT_SIGN not in usage):
         return False
     return certificate.path_length is None or certificate.path_length >= cas_below
+
+
+def leaf_lacks_purpose(leaf, purpose, now):
+    """A leaf that is good in itself, and for something else."""
+    return _usable(leaf, now, None) and purpose not in leaf.usages
+
+
+def _names_issuer(certificate, issuer):
+    wanted, found = certificate.authority_key_id, issuer.subject_key_id
+    return certificate.issuer == issuer.subject and (wanted is None or found is None or wanted == found)
 
 
 def path(chain, anchors, now):
@@ -107,14 +119,13 @@ def path(chain, anchors, now):
         if not _usable(certificate, now, None if place == 0 else place - 1):
             return None
     for below, above in zip(chain, chain[1:]):
-        if below.issuer != above.subject or not _signed_by(below, above):
+        if not _names_issuer(below, above) or not _signed_by(below, above):
             return None
     last = chain[-1]
     for anchor in anchors:
         if len(chain) > 1 and last.der == anchor.der:
             return anchor
-        fits = last.issuer == anchor.subject and len(chain) < MAX_CHAIN and _usable(anchor, now, len(chain) - 1)
-        if fits and _signed_by(last, anchor):
+        if _names_issuer(last, anchor) and _usable(anchor, now, len(chain) - 1) and _signed_by(last, anchor):
             return anchor
     return None
 

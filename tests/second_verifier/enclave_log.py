@@ -115,11 +115,12 @@ def replay(records):
     return value
 
 
-def is_complete(records):
-    return not any(record.kind in (BASELINE, GAP) for record in records)
+def begins_late(records):
+    """Something else had extended the register before the log began."""
+    return bool(records) and records[0].kind == BASELINE
 
 
-def live(records, enclave, incarnation):
+def live(records, enclave):
     """The start event and the key of the one live entry, or a refusal."""
     start, key, last = None, None, 0
     for record in records:
@@ -133,21 +134,19 @@ def live(records, enclave, incarnation):
         current = start is not None and event["incarnation"] == start["incarnation"]
         if record.kind == START:
             if event["incarnation"] <= last:
-                raise Refused("log_statement_mismatch", "a start that does not count up")
+                raise Refused("log_malformed", "a start that does not count up")
             start, key, last = event, None, event["incarnation"]
         elif record.kind in (KEY, REKEY):
             if not current or (key is None) != (record.kind == KEY):
-                raise Refused("log_statement_mismatch", "a key out of place")
+                raise Refused("log_malformed", "a key out of place")
             key = event["spki"]
         elif record.kind == STOP:
             if event["incarnation"] > last:
-                raise Refused("log_statement_mismatch", "a stop out of place")
+                raise Refused("log_malformed", "a stop out of place")
             if current:
                 start, key = None, None
     if start is None:
         raise Refused("enclave_stopped" if last else "enclave_never_started")
-    if start["incarnation"] != incarnation:
-        raise Refused("log_statement_mismatch", "another incarnation")
     if key is None:
         raise Refused("enclave_not_keyed")
     return start, key

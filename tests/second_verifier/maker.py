@@ -83,7 +83,7 @@ def spki(key):
 
 def encode_statement(**changes):
     fields = {
-        "suite": b"\0\1", "purpose": b"\1", "audience": AUDIENCE, "nonce": NONCE, "request": b"", "ak_name": b"",
+        "suite": b"\0\1", "purpose": b"\1", "audience": b"\1" + AUDIENCE, "nonce": NONCE, "request": b"", "ak_name": b"",
         "node": NODE.encode(), "enclave": ENCLAVE + (1).to_bytes(8, "big"), "owner": OWNER, "version": VERSION,
         "instance": INSTANCE, "facade": FACADE, "agent": AGENT, "spki": b"", "certificate": b"\0",
         "channel": b"\1" + CHANNEL, "log_count": (3).to_bytes(8, "big"), "agent_time": NOW.to_bytes(8, "big"),
@@ -115,7 +115,7 @@ class Maker:
         self.issuing = certificate("issuing", self.issuing_key, self.root, self.root_key, ca=0)
         self.ak_certificate = certificate(
             "ak", self.ak, self.issuing, self.issuing_key,
-            usages=[certificates.AK_EKU, certificates.AK_ENCLAVE], sans=[uri(NODE)],
+            usages=["2.23.133.8.3", certificates.AK_ENCLAVE], sans=[uri(NODE)],
         )  # fmt: skip
         self.certificate = certificate(
             "enclave", self.enclave_key, self.issuing, self.issuing_key,
@@ -146,7 +146,7 @@ class Maker:
     def quote(self, statement_bytes):
         leaves = [statements.leaf(statement_bytes), *self.leaves]
         data = statements.quote_data(len(leaves), statements.tree_root(leaves))
-        signer = tpm.Public(None, 0, self.public()).qualified_name_in_endorsement_hierarchy()
+        signer = tpm.Public(None, 0, 0, self.public()).qualified_name_in_endorsement_hierarchy()
         selection = bytearray(3)
         for pcr in self.registers:
             selection[pcr // 8] |= 1 << pcr % 8
@@ -157,7 +157,7 @@ class Maker:
                 + b"\0\0\0\1\0\x0b\3" + bytes(selection) + sized(tpm.composite(values)))  # fmt: skip
 
     def verdict(self):
-        name = tpm.Public(None, 0, self.public()).name
+        name = tpm.Public(None, 0, 0, self.public()).name
         boot = {str(pcr): value.hex() for pcr, value in self.registers.items() if pcr not in (10, 13)}
         node = {
             "ear.status": "affirming", "node": NODE, "level": "simulated", "reset_count": self.reset_count,
@@ -183,7 +183,7 @@ class Maker:
         except enclave_log.Malformed:
             pass
         defaults = {
-            "ak_name": tpm.Public(None, 0, self.public()).name, "spki": sha256(spki(self.enclave_key)),
+            "ak_name": tpm.Public(None, 0, 0, self.public()).name, "spki": sha256(spki(self.enclave_key)),
             "certificate": b"\1" + sha256(der(self.certificate)), "log_count": len(self.log).to_bytes(8, "big"),
         }  # fmt: skip
         statement_bytes = encode_statement(**{**defaults, **self.statement_changes})

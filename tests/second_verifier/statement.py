@@ -1,5 +1,6 @@
 """The statement and the tree that a quote commits to (docs/formats.md, Statement and Tree)."""
 
+import re
 from dataclasses import dataclass
 
 from wire import Malformed, Reader, Refused, sha256
@@ -14,7 +15,7 @@ PURPOSES = {1: "serve", 2: "issue", 3: "release", 4: "node"}
 @dataclass(frozen=True)
 class Statement:
     purpose: str
-    audience: bytes
+    audience: str  # "" anonymous, "key:<hex>" or a SPIFFE id
     nonce: bytes
     request: bytes
     ak_name: bytes
@@ -49,6 +50,31 @@ def _length(field, *allowed):
     return field
 
 
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+SPIFFE = re.compile(rf"spiffe://(?=[^/]{{1,255}}/){LABEL}(\.{LABEL})*/((node|part)/{LABEL}|enclave/[0-9a-f]{{32}})")
+
+
+def _spiffe(field):
+    try:
+        text = field.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise Malformed("not a SPIFFE id") from error
+    if not SPIFFE.fullmatch(text):
+        raise Malformed("not a SPIFFE id")
+    return text
+
+
+def _audience(field):
+    """Empty: anonymous; 1 and SHA-256 of a key; 2 and the SPIFFE id of a service."""
+    if not field:
+        return ""
+    if field[0] == 1 and len(field) == 33:
+        return f"key:{field[1:].hex()}"
+    if field[0] == 2:
+        return _spiffe(field[1:])
+    raise Malformed("unknown kind of audience")
+
+
 def parse(data):
     if len(data) > MAX_STATEMENT:
         raise Malformed("statement too long")
@@ -62,14 +88,6 @@ def parse(data):
     purpose = PURPOSES.get(_length(fields[1], 1)[0])
     if purpose is None:
         raise Malformed("unknown purpose")
-    try:
-        node = fields[6].decode("utf-8")
-        if len(fields[2]) not in (0, 32):
-            fields[2].decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Malformed("not a text") from error
-    if not node.startswith("spiffe://"):
-        raise Malformed("the node is no SPIFFE id")
     identity = _length(fields[7], 0, 24)
     certificate, _ = _either(fields[14], 0)
     channel, reason = _either(fields[15], 1)
@@ -77,37 +95,42 @@ def parse(data):
         raise Malformed("unknown reason for no channel")
     return Statement(
         purpose=purpose,
-        audience=fields[2],
+        audience=_audience(fields[2]),
         nonce=_length(fields[3], 32),
         request=_length(fields[4], 0, 32),
         ak_name=_length(fields[5], 34),
-        node=node,
+        node=_spiffe(fields[6]),
         enclave=identity[:16],
         incarnation=int.from_bytes(identity[16:], "big"),
         owner=_length(fields[8], 0, 32),
         version=_length(fields[9], 0, 32),
         instance=_length(fields[10], 0, 32),
         facade=_length(fields[11], 0, 32),
-        agent=_length(fields[12], 0, 32),
+        agent=_length(fields[12], 32),
         spki=_length(fields[13], 0, 32),
         certificate=certificate,
         channel=channel,
         channel_reason=reason,
-        log_count=int.from_bytes(_length(fields[16], 4, 8), "big"),
+        log_count=int.from_bytes(_length(fields[16], 8), "big"),
         agent_time=int.from_bytes(_length(fields[17], 8), "big"),
     )
 
 
 def check_consistent(statement):
     """What a statement must hold depends on its purpose."""
-    about_enclave = (statement.enclave, statement.version, statement.instance, statement.facade, statement.spki)
-    if statement.purpose == "node":
-        fits = not any(about_enclave) and not statement.owner and not statement.certificate
-    else:
-        fits = all(about_enclave) and statement.incarnation >= 1
-        fits = fits and bool(statement.certificate) == (statement.purpose != "issue")
-        fits = fits and bool(statement.request) == (statement.purpose in ("issue", "release"))
-    if not fits or not statement.agent:
+    about_enclave = (
+        statement.enclave, statement.owner, statement.version, statement.instance, statement.facade, statement.spki,
+    )  # fmt: skip
+    if any(about_enclave) != all(about_enclave):
+        raise Refused("statement_inconsistent")
+    shape = (all(about_enclave), bool(statement.request), bool(statement.certificate))
+    fits = {
+        "serve": shape == (True, False, True),
+        "issue": shape == (True, True, False) and not statement.channel,
+        "release": shape == (True, True, True),
+        "node": shape == (False, False, False) and not statement.channel,
+    }
+    if not fits[statement.purpose]:
         raise Refused("statement_inconsistent")
 
 

@@ -27,8 +27,16 @@ def policy(**changes):
 
 class Judged(unittest.TestCase):
     def setUp(self):
+        self.renew()
+
+    def question(self):
+        peer = sha256(maker.der(self.made.certificate))
+        return {"nonce": NONCE, "audience": f"key:{AUDIENCE.hex()}", "purpose": "serve", "channel": CHANNEL,
+                "certificate": peer, "made_at": NOW - 30, "max_age": 60}  # fmt: skip
+
+    def renew(self):
         self.made = Maker()
-        self.challenge = {"nonce": NONCE, "audience": AUDIENCE, "purpose": "serve", "channel": CHANNEL}
+        self.challenge = self.question()
 
     def judge(self, bundle=None, now=NOW, **changes):
         bundle = self.made.bundle() if bundle is None else bundle
@@ -78,11 +86,13 @@ class Refusals(Judged):
 
     def test_challenge(self):
         for field, value, code in (
-            ("nonce", sha256(b"other"), "nonce_mismatch"), ("audience", b"", "audience_mismatch"),
+            ("nonce", sha256(b"other"), "nonce_mismatch"), ("audience", "", "audience_mismatch"),
+            ("certificate", sha256(b"other"), "certificate_mismatch"), ("made_at", NOW - 61, "challenge_expired"),
+            ("made_at", NOW + 1, "challenge_expired"),
             ("purpose", "release", "purpose_mismatch"), ("channel", sha256(b"c"), "channel_mismatch"),
         ):  # fmt: skip
             with self.subTest(field):
-                self.challenge = {"nonce": NONCE, "audience": AUDIENCE, "purpose": "serve", "channel": CHANNEL}
+                self.challenge = self.question()
                 self.challenge[field] = value
                 self.assertEqual(self.judge(), code)
 
@@ -101,19 +111,20 @@ class Refusals(Judged):
     def test_key(self):
         self.made.attributes = tpm.REQUIRED & ~tpm.RESTRICTED
         self.assertEqual(self.judge(), "ak_attributes")
-        self.made = Maker()
+        self.renew()
         self.made.statement_changes = {"ak_name": bytes(34)}
         self.assertEqual(self.judge(), "ak_name_mismatch")
-        self.made = Maker()
+        self.renew()
         self.made.statement_changes = {"node": b"spiffe://sealwright.internal/node/n2"}
         self.assertEqual(self.judge(), "ak_node_mismatch")
-        self.made = Maker()
+        self.renew()
         self.made.ak_certificate = self.made.verifier
         self.assertEqual(self.judge(), "ak_purpose")
-        self.made = Maker()
+        self.renew()
         self.made.issuing = Maker().issuing
         self.assertEqual(self.judge(), "ak_chain")
-        self.made = Maker()
+        self.renew()
+        self.challenge = None
         self.assertEqual(self.judge(now=NOW + 90000), "ak_chain")
 
     def test_registers(self):
@@ -141,12 +152,12 @@ class Refusals(Judged):
         self.made.statement_changes = {"version": bytes(32)}
         self.assertEqual(self.judge(), "log_statement_mismatch")
         self.made.statement_changes = {}
-        shorter = maker.b64(start + foreign)
-        self.assertEqual(self.judge({**self.made.bundle(), "enclave_log": shorter}), "log_replay")
+        other = maker.b64(start + foreign + log_record(2, enclave_log.KEY, ENCLAVE, ONE, bytes(32)))
+        self.assertEqual(self.judge({**self.made.bundle(), "enclave_log": other}), "log_replay")
 
     def test_verdict(self):
         for field, value, code in (
-            ("exp", NOW + 56, "verdict_expired"), ("iat", NOW + 1, "verdict_expired"), ("exp", NOW, "verdict_expired"),
+            ("exp", NOW + 56, "verdict_expired"), ("iat", NOW + 6, "verdict_expired"), ("exp", NOW, "verdict_expired"),
             ("ear.status", "contraindicated", "verdict_not_affirming"), ("node", NODE + "x", "verdict_other_node"),
             ("reset_count", 6, "verdict_other_boot"), ("boot_pcrs", {}, "verdict_registers"),
             ("ak_names", {"ak-enclave": bytes(34).hex(), "ak-keylime": bytes(34).hex()}, "verdict_other_key"),

@@ -13,7 +13,7 @@ GENERATED = 0xFF544347  # TPM_GENERATED_VALUE
 ST_ATTEST_QUOTE = 0x8018
 ALG_RSA, ALG_SHA256, ALG_ECC, ALG_NULL = 0x0001, 0x000B, 0x0023, 0x0010
 ALG_RSASSA, ALG_RSAPSS, ALG_ECDSA = 0x0014, 0x0016, 0x0018
-CURVE_P256 = 0x0003
+CURVES = {0x0003: (ec.SECP256R1(), 32), 0x0004: (ec.SECP384R1(), 48)}
 RH_ENDORSEMENT = 0x4000000B
 
 # TPMA_OBJECT, Part 2, 8.3
@@ -61,6 +61,7 @@ def parse_quote(data):
 class Public:
     key: object
     attributes: int
+    scheme: int
     raw: bytes
 
     @property
@@ -87,12 +88,13 @@ def parse_public(data):
     if (kind == ALG_ECC) != (scheme == ALG_ECDSA):
         raise Malformed("the scheme is for another key")
     if kind == ALG_ECC:
-        if reader.number(2) != CURVE_P256 or reader.number(2) != ALG_NULL:
+        curve, size = CURVES.get(reader.number(2), (None, 0))
+        if curve is None or reader.number(2) != ALG_NULL:
             raise Malformed("another curve")
         x, y = reader.sized(2), reader.sized(2)
-        if len(x) > 32 or len(y) > 32:
+        if len(x) > size or len(y) > size:
             raise Malformed("coordinates too long")
-        numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
+        numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve)
     elif kind == ALG_RSA:
         bits, exponent = reader.number(2), reader.number(4) or 65537
         modulus = reader.sized(2)
@@ -106,7 +108,7 @@ def parse_public(data):
         key = numbers.public_key()
     except ValueError as error:
         raise Malformed("not a key") from error
-    return Public(key, attributes, data)
+    return Public(key, attributes, scheme, data)
 
 
 def parse_signature(data):
@@ -117,23 +119,22 @@ def parse_signature(data):
         raise Malformed("another scheme")
     parts = [reader.sized(2) for _ in range(2 if scheme == ALG_ECDSA else 1)]
     reader.end()
-    if scheme == ALG_ECDSA and any(len(part) > 32 for part in parts):
+    if scheme == ALG_ECDSA and any(len(part) > 66 for part in parts):
         raise Malformed("numbers too long")
     return scheme, parts
 
 
 def signature_holds(public, signature, message):
     scheme, parts = signature
+    if scheme != public.scheme:
+        return False
     try:
         if isinstance(public.key, ec.EllipticCurvePublicKey):
-            if scheme != ALG_ECDSA:
-                return False
             der = encode_dss_signature(*(int.from_bytes(part, "big") for part in parts))
             public.key.verify(der, message, ec.ECDSA(hashes.SHA256()))
         else:
-            if scheme == ALG_ECDSA:
-                return False
-            pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+            # TPMs differ in the salt's length (Part 1, B.7).
+            pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
             pad = padding.PKCS1v15() if scheme == ALG_RSASSA else pss
             public.key.verify(parts[0], message, pad, hashes.SHA256())
     except InvalidSignature:

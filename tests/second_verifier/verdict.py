@@ -7,7 +7,7 @@ from wire import Malformed, Refused, unhex, whole
 
 TYPE = "sealwright-verdict+jwt"
 PROFILE = "tag:sealwright.internal,2026:verdict/v1"
-MAX_LIFE = 60
+MAX_LIFE, MAX_SKEW = 60, 5
 LEVELS = ["simulated", "virtual", "tpm", "tee"]
 NOT_BOOT = (10, 13)
 
@@ -74,7 +74,9 @@ def check(text, anchors, now, statement, quote, registers):
         raise Refused("verdict_chain", "the issuer is not the certificate's subject")
     if not token.signature_holds(leaf.public_key):
         raise Refused("verdict_signature")
-    if not issued <= now < expires or expires - issued > MAX_LIFE:
+    if expires < issued:
+        raise Refused("verdict_malformed", "it ends before it begins")
+    if issued > now + MAX_SKEW or now >= expires or expires - issued > MAX_LIFE:
         raise Refused("verdict_expired")
     verdict = Verdict(anchor=anchor, **claims)
     if verdict.status != "affirming":

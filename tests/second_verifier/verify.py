@@ -38,7 +38,7 @@ class Verified:
     statement: statements.Statement
     level: str
     verdict: object
-    log_complete: bool
+    log_begins_late: bool
     registers: dict
     dns_names: list
     ima: list
@@ -85,18 +85,32 @@ def read_bundle(data):
     return read
 
 
-def check_challenge(statement, challenge):
+def check_challenge(statement, challenge, now):
+    """Is it the answer to this question, asked by this client on this connection, now?"""
+    made_at = challenge.get("made_at", now)
+    if now < made_at or now - made_at > challenge.get("max_age", 0):
+        raise Refused("challenge_expired")
     if statement.purpose != challenge["purpose"]:
         raise Refused("purpose_mismatch")
     if statement.nonce != challenge["nonce"]:
         raise Refused("nonce_mismatch")
     if statement.audience != challenge["audience"]:
         raise Refused("audience_mismatch")
-    if statement.request != challenge.get("request", b""):
-        raise Refused("request_mismatch")
+    if challenge["purpose"] == "issue":
+        if statement.request != challenge["request"]:
+            raise Refused("request_mismatch")
+        if statement.spki != challenge["spki"]:
+            raise Refused("request_key_mismatch")
+    if challenge["purpose"] == "serve":
+        if challenge["certificate"] is not None and statement.certificate != challenge["certificate"]:
+            raise Refused("certificate_mismatch")
+        if challenge["channel"] is not None and not statement.channel:
+            raise Refused("channel_missing")
+        if challenge["channel"] not in (None, statement.channel):
+            raise Refused("channel_mismatch")
 
 
-def check_certificate(statement, der, challenge):
+def check_certificate(statement, der):
     """The enclave's certificate: present unless it does not exist yet, the stated one, of the stated key, its name.
 
     Returns the DNS names in it.
@@ -105,8 +119,7 @@ def check_certificate(statement, der, challenge):
         return []
     if der is None:
         raise Refused("certificate_missing")
-    shown = challenge.get("certificate") if challenge else None
-    if sha256(der) != statement.certificate or (shown is not None and shown != der):
+    if sha256(der) != statement.certificate:
         raise Refused("certificate_mismatch")
     try:
         certificate = certificates.Certificate(der)
@@ -114,23 +127,14 @@ def check_certificate(statement, der, challenge):
         raise Refused("certificate_malformed", str(error)) from error
     if sha256(certificate.spki()) != statement.spki:
         raise Refused("certificate_key_mismatch")
-    domain = statement.node.removeprefix("spiffe://").split("/")[0]
-    if certificate.uris != [f"spiffe://{domain}/enclave/{statement.enclave.hex()}"]:
+    named = len(certificate.uris) == 1 and statements.SPIFFE.fullmatch(certificate.uris[0])
+    if not named or not certificate.uris[0].endswith(f"/enclave/{statement.enclave.hex()}"):
         raise Refused("certificate_name_mismatch")
     return certificate.dns_names
 
 
-def check_channel(statement, challenge):
-    required = challenge["channel"]
-    if required is None:
-        return
-    if not statement.channel:
-        raise Refused("channel_missing")
-    if statement.channel != required:
-        raise Refused("channel_mismatch")
-
-
 def check_quote(bundle):
+    """The quote speaks of this statement; its signature comes later, with the key."""
     try:
         root = statements.root_of(statements.leaf(bundle["statement"]), bundle["index"], bundle["count"], bundle["path"])
     except Malformed as error:
@@ -141,36 +145,41 @@ def check_quote(bundle):
         raise Refused("quote_malformed", str(error)) from error
     if quote.extra_data != statements.quote_data(bundle["count"], root):
         raise Refused("quote_data_mismatch")
-    try:
-        signature = tpm.parse_signature(bundle["signature"])
-    except Malformed as error:
-        raise Refused("signature_malformed", str(error)) from error
+    return quote
+
+
+def check_key(statement, bundle, quote):
+    """The quoting key is of the right kind, is the stated one, and signed the quote."""
     try:
         public = tpm.parse_public(bundle["ak_public"])
     except Malformed as error:
         raise Refused("ak_malformed", str(error)) from error
-    if not tpm.signature_holds(public, signature, bundle["quote"]):
-        raise Refused("quote_signature")
-    return quote, public
-
-
-def check_key(statement, bundle, quote, public, roots, now):
-    """Returns the level of the anchor that the attestation key's chain leads to."""
     if public.attributes & tpm.REQUIRED != tpm.REQUIRED or public.attributes & tpm.DECRYPT:
         raise Refused("ak_attributes")
-    if quote.qualified_signer != public.qualified_name_in_endorsement_hierarchy():
-        raise Refused("ak_hierarchy")
     if statement.ak_name != public.name:
         raise Refused("ak_name_mismatch")
+    if quote.qualified_signer != public.qualified_name_in_endorsement_hierarchy():
+        raise Refused("ak_hierarchy")
+    try:
+        signature = tpm.parse_signature(bundle["signature"])
+    except Malformed as error:
+        raise Refused("signature_malformed", str(error)) from error
+    if not tpm.signature_holds(public, signature, bundle["quote"]):
+        raise Refused("quote_signature")
+    return public
+
+
+def check_key_certificate(statement, bundle, public, roots, now):
+    """Returns the level of the anchor that the attestation key's chain leads to."""
     try:
         chain = [certificates.Certificate(der) for der in bundle["ak_chain"]]
     except Malformed as error:
         raise Refused("ak_chain", str(error)) from error
+    if chain and certificates.leaf_lacks_purpose(chain[0], certificates.AK_ENCLAVE, now):
+        raise Refused("ak_purpose")
     anchor = certificates.path(chain, [root for root, _level in roots], now)
     if anchor is None:
         raise Refused("ak_chain")
-    if not {certificates.AK_EKU, certificates.AK_ENCLAVE} <= chain[0].usages:
-        raise Refused("ak_purpose")
     if chain[0].public_key.public_numbers() != public.key.public_numbers():
         raise Refused("ak_certificate_mismatch")
     if chain[0].uris != [statement.node]:
@@ -180,7 +189,7 @@ def check_key(statement, bundle, quote, public, roots, now):
 
 def check_registers(bundle, quote):
     shown = bundle["pcrs"]
-    if quote.banks != [(tpm.ALG_SHA256, sorted(shown))] or LOG_PCR not in shown:
+    if quote.banks != [(tpm.ALG_SHA256, sorted(shown))]:
         raise Refused("pcr_selection")
     if tpm.composite(shown) != quote.pcr_digest:
         raise Refused("pcr_values")
@@ -192,16 +201,18 @@ def check_log(statement, data, registers):
         records = enclave_log.parse(data, LOG_PCR)
     except Malformed as error:
         raise Refused("log_malformed", str(error)) from error
-    if enclave_log.replay(records) != registers[LOG_PCR]:
-        raise Refused("log_replay")
     if len(records) != statement.log_count:
         raise Refused("log_count")
+    if enclave_log.replay(records) != registers.get(LOG_PCR):
+        raise Refused("log_replay")
     if statement.purpose != "node":
-        start, key = enclave_log.live(records, statement.enclave, statement.incarnation)
-        stated = (statement.version, statement.instance, statement.owner, statement.facade, statement.spki)
-        if (start["version"], start["instance"], start["owner"], start["facade"], key) != stated:
+        start, key = enclave_log.live(records, statement.enclave)
+        stated = (
+            statement.incarnation, statement.version, statement.instance, statement.owner, statement.facade, statement.spki,
+        )  # fmt: skip
+        if (start["incarnation"], start["version"], start["instance"], start["owner"], start["facade"], key) != stated:
             raise Refused("log_statement_mismatch")
-    return enclave_log.is_complete(records)
+    return enclave_log.begins_late(records)
 
 
 def check_node_logs(bundle, registers):
@@ -224,7 +235,7 @@ def check_node_logs(bundle, registers):
         entries = node_logs.parse_ima(bundle["ima_log"])
     except Malformed as error:
         raise Refused("ima_malformed", str(error)) from error
-    position = node_logs.ima_position(entries, registers[IMA_PCR])
+    position = node_logs.ima_position(entries, registers.get(IMA_PCR))
     if position is None:
         raise Refused("ima_replay")
     return entries[:position]
@@ -238,14 +249,13 @@ def verify(data, roots, now, challenge=None):
         raise Refused("statement_malformed", str(error)) from error
     statements.check_consistent(statement)
     if challenge is not None:
-        check_challenge(statement, challenge)
-    names = check_certificate(statement, bundle["certificate"], challenge)
-    if challenge is not None:
-        check_channel(statement, challenge)
-    quote, public = check_quote(bundle)
-    level = check_key(statement, bundle, quote, public, roots, now)
+        check_challenge(statement, challenge, now)
+    names = check_certificate(statement, bundle["certificate"])
+    quote = check_quote(bundle)
+    public = check_key(statement, bundle, quote)
+    level = check_key_certificate(statement, bundle, public, roots, now)
     registers = check_registers(bundle, quote)
-    complete = check_log(statement, bundle["enclave_log"], registers)
+    late = check_log(statement, bundle["enclave_log"], registers)
     verdict = None
     if bundle["verdict"] is not None:
         anchors = [root for root, _level in roots]
@@ -253,7 +263,9 @@ def verify(data, roots, now, challenge=None):
         levels = [level, verdict.level, next(each for root, each in roots if root is verdict.anchor)]
         level = min(levels, key=verdicts.LEVELS.index)
     ima = check_node_logs(bundle, registers)
-    return Verified(statement, level, verdict, complete, registers, names, ima)
+    if statement.purpose == "node" and (bundle["boot_log"] is None or bundle["ima_log"] is None):
+        raise Refused("node_logs_missing")
+    return Verified(statement, level, verdict, late, registers, names, ima)
 
 
 def read_roots(value):
@@ -271,24 +283,29 @@ def read_roots(value):
     return roots
 
 
-def _short(value):
-    """A value of a challenge: lower-case hex of 32 bytes, base64 of them, or a SPIFFE id; empty means none."""
-    if not value:
-        return b""
-    if value.startswith("spiffe://"):
-        return value.encode()
-    return bytes.fromhex(value) if len(value) == 64 else unbase64(value)
+def _value(value):
+    """32 bytes, as lower-case hex or as base64."""
+    return unhex(value, 32) if len(value) == 64 else unbase64(value)
+
+
+def _audience(value):
+    if not value or value.startswith("spiffe://"):
+        return value or ""
+    return f"key:{_value(value).hex()}"
 
 
 def read_challenge(value):
-    return {
-        "nonce": _short(value["nonce"]),
-        "audience": _short(value.get("audience")),
+    challenge = {
+        "nonce": _value(value["nonce"]),
+        "audience": _audience(value.get("audience")),
         "purpose": value.get("purpose", "serve"),
-        "request": _short(value.get("request")),
-        "channel": _short(value["channel"]) if value.get("channel") else None,
-        "certificate": unbase64(value["certificate"]) if value.get("certificate") else None,
     }
+    for name in ("channel", "certificate", "request", "spki"):
+        challenge[name] = _value(value[name]) if value.get(name) else None
+    for name in ("made_at", "max_age"):
+        if name in value:
+            challenge[name] = whole(value[name])
+    return challenge
 
 
 def judge(data, policy, roots, now, challenge=None):

@@ -1,6 +1,6 @@
 //! Reason codes: `docs/formats.md` lists exactly those that the code has.
 //!
-//! Code declares them as `pub const CODES: &[&str] = &["…", …];`; the document has them as the first cell of table
+//! Code declares them as `pub const CODES: &[&str] = &["…", …];`, or in a macro whose rows are `Variant "code" …`; the document has them as the first cell of table
 //! rows between `<!-- codes:begin -->` and `<!-- codes:end -->`.
 
 use std::collections::BTreeSet;
@@ -33,10 +33,23 @@ fn declared(text: &str) -> Vec<&str> {
     let mut codes = Vec::new();
     for after in text.split(DECLARATION).skip(1) {
         let list = after.split("];").next().unwrap_or_default();
-        let quoted = list.split('"').skip(1).step_by(2);
-        codes.extend(quoted);
+        if list.contains('$') {
+            codes.extend(text.lines().filter_map(macro_row));
+        } else {
+            codes.extend(list.split('"').skip(1).step_by(2));
+        }
     }
     codes
+}
+
+/// The code of a row `    Variant "code" …` of the macro that fills a list.
+fn macro_row(line: &str) -> Option<&str> {
+    let (variant, rest) = line.trim_start().split_once(" \"")?;
+    let is_variant =
+        variant.starts_with(|c: char| c.is_ascii_uppercase()) && variant.chars().all(char::is_alphanumeric);
+    let code = rest.split('"').next()?;
+    let is_code = code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    (is_variant && is_code && !code.is_empty()).then_some(code)
 }
 
 /// The first cells of the table rows between the markers.
@@ -75,6 +88,12 @@ mod tests {
         let [code, _] = code;
         let other = table("| `one` | a |\n| `four` | b |\n");
         assert_eq!(check(&[code, other]).len(), 2);
+    }
+
+    #[test]
+    fn lists_that_a_macro_fills_are_read_too() {
+        let text = "macro_rules! m {\n pub const CODES: &[&str] = &[$($code),*];\n}\nm! {\n    Big \"too_big\" Form \"it is\"\n}\n";
+        assert_eq!(declared(text), ["too_big"]);
     }
 
     #[test]
