@@ -3,10 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use names::{Digest, Level, SpiffeId};
+use names::{Level, SpiffeId};
 use pki::Oid;
 use pki::path::PathError;
-use tpm2::{Handle, PublicArea};
+use tpm2::{Handle, Name, PublicArea};
 
 use crate::{Bytes, Evidence, Rejected, Roots};
 
@@ -35,19 +35,12 @@ pub(crate) fn public_area(
     if name.as_bytes() != stated_name {
         return Err(Rejected::KeyName);
     }
-    if qualified_signer != endorsement_qualified_name(name.as_bytes()) {
+    // The qualified name is signed, so that a key of another hierarchy, whose reset counts are obfuscated, can't pass.
+    let endorsement = Name::of_handle(Handle::ENDORSEMENT);
+    if qualified_signer != public.qualified_name_below(&endorsement).as_bytes() {
         return Err(Rejected::KeyHierarchy);
     }
     Ok(public)
-}
-
-/// Qualified name of a primary key of the endorsement hierarchy (TPM 2.0 Part 1, 16: QN = H(QN of parent | name), the
-/// parent being the hierarchy's handle). It is signed, so that a key of another hierarchy can't be passed off.
-#[must_use]
-pub fn endorsement_qualified_name(name: &[u8]) -> Vec<u8> {
-    let digest = Digest::of_parts(&[&Handle::ENDORSEMENT.0.to_be_bytes(), name]);
-    let sha256 = tpm2::HashAlgorithm::Sha256.id().to_be_bytes();
-    [sha256.as_slice(), digest.as_bytes()].concat()
 }
 
 /// The key's certificate: leads to an anchor, is for statements about enclaves, is for this very key and node.

@@ -24,7 +24,7 @@ mod verify;
 pub use bundle::{Bytes, Evidence, FORMAT, MAX_BUNDLE, PcrValues};
 pub use challenge::{Challenge, ChannelRule, Expectation};
 pub use examine::{BootState, Facts, ImaState, LogState, Quoted};
-pub use keys::{AttestedKey, endorsement_qualified_name};
+pub use keys::AttestedKey;
 pub use logs_check::{ENCLAVE_LOG_PCR, IMA_PCR};
 pub use rejected::{CODES, Rejected, Step};
 pub use roots::{Anchor, Roots};
