@@ -23,6 +23,10 @@ impl Handle {
     pub const PLATFORM: Self = Self(0x4000_000c);
     /// Where platforms keep the RSA-2048 endorsement key (TCG Provisioning Guidance, 7.8).
     pub const PERSISTENT_EK_RSA: Self = Self(0x8101_0001);
+    /// Where platforms keep the P-256 endorsement key.
+    pub const PERSISTENT_EK_P256: Self = Self(0x8101_0002);
+    /// Where the software TPM keeps the P-384 endorsement key.
+    pub const PERSISTENT_EK_P384: Self = Self(0x8101_0016);
     /// NV index of the RSA-2048 endorsement certificate (EK Credential Profile, 2.2.1.4).
     pub const NV_EK_CERTIFICATE_RSA: Self = Self(0x01c0_0002);
     /// NV index of the P-256 endorsement certificate.

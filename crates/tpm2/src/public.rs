@@ -11,7 +11,7 @@ use crate::wire::{Reader, WireError, Writer};
 
 const MAX_POLICY: usize = 64;
 const MAX_MODULUS: usize = 512;
-const DEFAULT_EXPONENT: u32 = 65_537;
+pub(crate) const DEFAULT_EXPONENT: u32 = 65_537;
 
 /// The symmetric cipher of a storage key; always AES in CFB mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,43 +95,11 @@ pub struct PublicArea {
     fields: PublicFields,
 }
 
-/// Why a key is not one that signs only what its TPM made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AttestationKeyError {
-    /// The name is not a SHA-256 name.
-    #[error("the key's name is not by SHA-256")]
-    NameAlgorithm,
-    /// `restricted` is not set: it would sign a quote that somebody made up.
-    #[error("the key is not restricted")]
-    NotRestricted,
-    /// `sign` is not set.
-    #[error("the key does not sign")]
-    NotSigning,
-    /// `decrypt` is set.
-    #[error("the key also decrypts")]
-    Decrypts,
-    /// `fixedTPM` or `fixedParent` is not set: it may exist elsewhere.
-    #[error("the key can leave its TPM")]
-    NotFixed,
-    /// `sensitiveDataOrigin` is not set: somebody else may know it.
-    #[error("the key was not made by its TPM")]
-    ForeignOrigin,
-    /// The scheme is not ECDSA, RSASSA or RSAPSS with SHA-256.
-    #[error("the key's scheme is not a signature with SHA-256")]
-    Scheme,
-    /// It is not an RSA or elliptic curve key.
-    #[error("the object is not an asymmetric key")]
-    NotAsymmetric,
-    /// The RSA exponent is not 65537.
-    #[error("the key's exponent is not 65537")]
-    Exponent,
-}
-
 impl PublicArea {
     /// A public area of these fields, as a template or for tests.
-    pub fn new(fields: PublicFields) -> Result<Self, WireError> {
+    pub fn new(fields: &PublicFields) -> Result<Self, WireError> {
         let mut writer = Writer::new();
-        write_fields(&fields, &mut writer);
+        write_fields(fields, &mut writer);
         let raw = writer.finish()?;
         // Reading it back refuses what no other side would accept.
         Self::parse(&raw)
@@ -184,6 +152,14 @@ impl PublicArea {
         Name::from_digest(algorithm.hash(), &algorithm.digest(&[&self.raw]))
     }
 
+    /// The qualified name of this object below a parent of that qualified name; for a primary key the parent is the
+    /// hierarchy itself (Part 1, 16.3).
+    pub fn qualified_name_below(&self, parent: &Name) -> Name {
+        let algorithm = self.fields.name_algorithm;
+        let digest = algorithm.digest(&[parent.as_bytes(), self.name().as_bytes()]);
+        Name::from_digest(algorithm.hash(), &digest)
+    }
+
     /// Whether the other area has the same fields apart from the public key itself: a key made from this template.
     pub fn is_template_of(&self, other: &Self) -> bool {
         fn without_unique(fields: &PublicFields) -> PublicFields {
@@ -199,46 +175,6 @@ impl PublicArea {
             fields
         }
         without_unique(&self.fields) == without_unique(&other.fields)
-    }
-
-    /// Whether this key signs only structures that its own TPM made, with SHA-256; the reason if not.
-    pub fn check_restricted_signing_key(&self) -> Result<(), AttestationKeyError> {
-        use AttestationKeyError as Refusal;
-        use ObjectAttributes as Attribute;
-        let has = |wanted| self.fields.attributes.contains(wanted);
-        if self.fields.name_algorithm != NameAlgorithm::Sha256 {
-            return Err(Refusal::NameAlgorithm);
-        }
-        if !has(Attribute::RESTRICTED) {
-            return Err(Refusal::NotRestricted);
-        }
-        if !has(Attribute::SIGN) {
-            return Err(Refusal::NotSigning);
-        }
-        if has(Attribute::DECRYPT) {
-            return Err(Refusal::Decrypts);
-        }
-        if !has(Attribute::FIXED_TPM | Attribute::FIXED_PARENT) {
-            return Err(Refusal::NotFixed);
-        }
-        if !has(Attribute::SENSITIVE_DATA_ORIGIN) {
-            return Err(Refusal::ForeignOrigin);
-        }
-        match &self.fields.key {
-            Key::Sealed { .. } => return Err(Refusal::NotAsymmetric),
-            Key::Rsa { exponent, .. } if rsa_exponent(*exponent) != DEFAULT_EXPONENT => {
-                return Err(Refusal::Exponent);
-            }
-            Key::Rsa { .. } | Key::Ecc { .. } => {}
-        }
-        match self.scheme() {
-            Scheme::Ecdsa(HashAlgorithm::Sha256)
-            | Scheme::Rsassa(HashAlgorithm::Sha256)
-            | Scheme::Rsapss(HashAlgorithm::Sha256) => Ok(()),
-            Scheme::Null | Scheme::Oaep(_) | Scheme::Ecdsa(_) | Scheme::Rsassa(_) | Scheme::Rsapss(_) => {
-                Err(Refusal::Scheme)
-            }
-        }
     }
 }
 
