@@ -106,11 +106,17 @@ pub(crate) fn answers(statement: &Statement, challenge: &Challenge, now: u64) ->
     if !bool::from(statement.nonce.ct_eq(&challenge.nonce)) {
         return Err(Rejected::NonceMismatch);
     }
+    if let Expectation::Serve { certificate, .. } = &challenge.expectation {
+        // Before the audience: somebody in the middle fails both, and this is the one to tell about.
+        if statement.certificate != Some(*certificate) {
+            return Err(Rejected::CertificateMismatch);
+        }
+    }
     if statement.audience != challenge.audience {
         return Err(Rejected::AudienceMismatch);
     }
     match &challenge.expectation {
-        Expectation::Serve { certificate, channel } => channel_matches(statement, certificate, channel),
+        Expectation::Serve { channel, .. } => channel_matches(statement, channel),
         Expectation::Issue { csr, spki } => {
             if statement.request != Some(*csr) {
                 return Err(Rejected::RequestMismatch);
@@ -124,10 +130,7 @@ pub(crate) fn answers(statement: &Statement, challenge: &Challenge, now: u64) ->
     }
 }
 
-fn channel_matches(statement: &Statement, peer: &Digest, rule: &ChannelRule) -> Result<(), Rejected> {
-    if statement.certificate != Some(*peer) {
-        return Err(Rejected::CertificateMismatch);
-    }
+fn channel_matches(statement: &Statement, rule: &ChannelRule) -> Result<(), Rejected> {
     match (rule, &statement.channel) {
         (ChannelRule::Unbound, _) => Ok(()),
         (ChannelRule::Required(_), Channel::None(_)) => Err(Rejected::ChannelMissing),
