@@ -1,1 +1,38 @@
 //! The client library: verifies before it trusts, and owns its connection.
+//!
+//! It knows one server through a [`Context`] (where it is, which anchors count and for how much), one person through a
+//! [`Profile`] (key, session, what was seen first), speaks to the [`Gateway`] over a connection of its own, and reaches an
+//! enclave only through [`attested::Connection`], which has a way to send a request only once it is proved.
+//!
+//! Not here: what is printed and which exit code it is (crate `sealwright`), judging evidence (crates `evidence` and
+//! `appraisal`). The command, the demo and the testbed call it.
+
+pub mod attested;
+mod context;
+mod enclaves;
+mod error;
+mod files;
+mod gateway;
+mod http;
+mod memory;
+mod names;
+mod profile;
+mod publish;
+mod recorded;
+mod references;
+mod report;
+pub mod time;
+mod transport;
+
+pub use context::{Anchor, Context, ContextError, Endpoint, Simulated};
+pub use error::{AnswerError, Error, Fault, InputError};
+pub use files::FileError;
+pub use gateway::{Gateway, SignIn};
+pub use http::{Answer, ExchangeError};
+pub use memory::{Memory, Origin, OtherPublisher, Pin, PublisherPin};
+pub use names::{EnclaveName, NameError, UserName};
+pub use profile::{KeyError, Profile, Session};
+pub use publish::{Packed, PublishError, Published, Step};
+pub use recorded::Bundle;
+pub use references::{Expected, ReferenceError, Trust, Vouched, vouch};
+pub use report::{CheckResult, Report, ReportCheck, ReportGap};

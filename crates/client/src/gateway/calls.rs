@@ -1,0 +1,321 @@
+//! Each call of the API: its path, what goes in, what comes out.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use ::http::{HeaderValue, Method, Request};
+use ::names::Digest;
+use api::accounts::{Credentials, Tokens, User};
+use api::apps::{App, AppList, BlobDigests, MissingBlobs, PublishApp};
+use api::enclaves::{CreateEnclave, Enclave, EnclaveList, EnclaveToken, Stage};
+use api::paths;
+use bytes::Bytes;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use tokio_util::io::ReaderStream;
+use workload::{AppName, AppVersion};
+
+use super::{ANSWER_BYTES, As, Call, Gateway, SignIn, asks_for_refresh, bearer};
+use crate::context;
+use crate::error::{AnswerError, Error, InputError};
+use crate::http::{Answer, Body, Channel, Events, whole};
+use crate::names::EnclaveName;
+use crate::profile::Session;
+use crate::time;
+
+/// Bytes that are read from a file at a time.
+const CHUNK: usize = 64 << 10;
+
+impl Gateway {
+    /// `POST /v1/users`.
+    ///
+    /// # Errors
+    /// What the gateway says: the name is taken or not allowed, the password too short.
+    pub async fn sign_up(&mut self, sign_in: &SignIn) -> Result<User, Error> {
+        let call = Call::new(Method::POST, paths::USERS, As::Anyone).with_json(&self.credentials(sign_in))?;
+        self.json(call).await
+    }
+
+    /// `POST /v1/sessions`; the session is kept, and this user becomes the current one.
+    ///
+    /// # Errors
+    /// What the gateway says: wrong name or password.
+    pub async fn log_in(&mut self, context: &Path, sign_in: &SignIn) -> Result<Session, Error> {
+        let call =
+            Call::new(Method::POST, paths::SESSIONS, As::Anyone).with_json(&self.credentials(sign_in))?;
+        let tokens: Tokens = self.json(call).await?;
+        let session = Session::new(tokens, time::now());
+        let _lock = self.profile.lock().await?;
+        self.profile.store_session(&session)?;
+        context::set_current_user(context, self.profile.user())?;
+        Ok(session)
+    }
+
+    fn credentials(&self, sign_in: &SignIn) -> Credentials {
+        Credentials { name: self.profile.user().to_string(), password: sign_in.password.clone() }
+    }
+
+    /// `DELETE /v1/sessions/current`; the session is forgotten here in any case.
+    ///
+    /// # Errors
+    /// What the gateway says, except that nobody was logged in.
+    pub async fn log_out(&mut self) -> Result<(), Error> {
+        let ended = self.done(Call::new(Method::DELETE, paths::SESSIONS_CURRENT, As::User)).await;
+        self.profile.drop_session()?;
+        match ended {
+            Err(Error::NotLoggedIn(_)) => Ok(()),
+            Err(Error::Problem(problem)) if problem.status == 401 => Ok(()),
+            other => other,
+        }
+    }
+
+    /// `GET /v1/me`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn me(&mut self) -> Result<User, Error> {
+        self.json(Call::new(Method::GET, paths::ME, As::User)).await
+    }
+
+    /// `GET /v1/apps`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn apps(&mut self) -> Result<AppList, Error> {
+        self.json(Call::new(Method::GET, paths::APPS, As::User)).await
+    }
+
+    /// `GET /v1/apps/{name}`, the newest version.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn app(&mut self, name: &AppName) -> Result<App, Error> {
+        self.json(Call::new(Method::GET, &format!("{}/{name}", paths::APPS), As::User)).await
+    }
+
+    /// `GET /v1/apps/{name}?version=`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn app_version(&mut self, name: &AppName, version: &AppVersion) -> Result<App, Error> {
+        // Of the characters of a version only `+` means something else in a query.
+        let version = version.as_str().replace('+', "%2B");
+        self.json(Call::new(Method::GET, &format!("{}/{name}?version={version}", paths::APPS), As::User))
+            .await
+    }
+
+    /// `POST /v1/blobs/missing`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn missing_blobs(&mut self, digests: &[Digest]) -> Result<Vec<Digest>, Error> {
+        let mut missing = Vec::new();
+        for some in digests.chunks(api::bounds::MISSING_DIGESTS) {
+            let question = BlobDigests { digests: some.to_vec() };
+            let call = Call::new(Method::POST, paths::BLOBS_MISSING, As::User).with_json(&question)?;
+            let answer: MissingBlobs = self.json(call).await?;
+            missing.extend(answer.missing.into_iter().filter(|digest| some.contains(digest)));
+        }
+        Ok(missing)
+    }
+
+    /// `PUT /v1/blobs/{sha256}`, streamed from the file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file can't be read, and what the gateway says.
+    pub async fn put_blob(&mut self, digest: &Digest, source: &Path) -> Result<(), Error> {
+        let path = format!("{}/{digest}", paths::BLOBS);
+        let call = Call::new(Method::PUT, &path, As::User);
+        // The session is refreshed before the upload: a body of a file can't be sent twice.
+        let session = self.fresh_session().await?;
+        let input = |error| Error::Input { path: source.to_owned(), source: InputError::Io(error) };
+        let file = tokio::fs::File::open(source).await.map_err(input)?;
+        let size = file.metadata().await.map_err(input)?.len();
+        let frames =
+            futures_util::TryStreamExt::map_ok(ReaderStream::with_capacity(file, CHUNK), Frame::data);
+        let body: Body = StreamBody::new(frames).boxed();
+        let token = bearer(&session.access_token).ok_or_else(|| self.not_logged_in())?;
+        let request = Request::put(&path)
+            .header(HOST, self.context.gateway.to_string())
+            .header(AUTHORIZATION, token)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+            .header(CONTENT_LENGTH, size)
+            .body(body)
+            .map_err(|error| call.unreadable(AnswerError::Json(error.to_string())))?;
+        let sent = match self.open().await {
+            Ok(channel) => channel.exchange(request, ANSWER_BYTES).await,
+            Err(error) => Err(error),
+        };
+        let answer = sent.map_err(|source| self.unreachable(source))?;
+        self.judge(&call, answer).map(drop)
+    }
+
+    /// `POST /v1/apps`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn publish(&mut self, app: &PublishApp) -> Result<App, Error> {
+        self.json(Call::new(Method::POST, paths::APPS, As::User).with_json(app)?).await
+    }
+
+    /// `POST /v1/enclaves`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn create_enclave(
+        &mut self,
+        name: &EnclaveName,
+        app: &AppName,
+        version: &AppVersion,
+    ) -> Result<Enclave, Error> {
+        let question =
+            CreateEnclave { name: name.to_string(), app: app.clone(), version: Some(version.clone()) };
+        self.json(Call::new(Method::POST, paths::ENCLAVES, As::User).with_json(&question)?).await
+    }
+
+    /// `GET /v1/enclaves`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn enclaves(&mut self) -> Result<EnclaveList, Error> {
+        self.json(Call::new(Method::GET, paths::ENCLAVES, As::User)).await
+    }
+
+    /// `GET /v1/enclaves/{name}`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn enclave(&mut self, name: &EnclaveName) -> Result<Enclave, Error> {
+        self.json(Call::new(Method::GET, &format!("{}/{name}", paths::ENCLAVES), As::User)).await
+    }
+
+    /// `POST /v1/enclaves/{name}/stop`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn stop_enclave(&mut self, name: &EnclaveName) -> Result<(), Error> {
+        self.done(Call::new(Method::POST, &format!("{}/{name}/stop", paths::ENCLAVES), As::User)).await
+    }
+
+    /// `POST /v1/enclaves/{name}/start`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn start_enclave(&mut self, name: &EnclaveName) -> Result<(), Error> {
+        self.done(Call::new(Method::POST, &format!("{}/{name}/start", paths::ENCLAVES), As::User)).await
+    }
+
+    /// `DELETE /v1/enclaves/{name}`.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn delete_enclave(&mut self, name: &EnclaveName) -> Result<(), Error> {
+        self.done(Call::new(Method::DELETE, &format!("{}/{name}", paths::ENCLAVES), As::User)).await
+    }
+
+    /// `GET /v1/enclaves/{name}/logs`: what the app printed, as bytes.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn enclave_logs(&mut self, name: &EnclaveName) -> Result<Vec<u8>, Error> {
+        let path = format!("{}/{name}/logs", paths::ENCLAVES);
+        Ok(self.call(&Call::new(Method::GET, &path, As::User)).await?.body)
+    }
+
+    /// `POST /v1/enclaves/{name}/token`: for this enclave only, bound to this user's certificate.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn enclave_token(&mut self, name: &EnclaveName) -> Result<EnclaveToken, Error> {
+        self.json(Call::new(Method::POST, &format!("{}/{name}/token", paths::ENCLAVES), As::User)).await
+    }
+
+    /// `GET /v1/enclaves/{name}/stages`: hands on each stage until the enclave is ready.
+    ///
+    /// # Errors
+    /// [`Error::StillStarting`] after `at_most`, [`Error::DidNotStart`], and what the gateway says.
+    pub async fn follow(
+        &mut self,
+        name: &EnclaveName,
+        at_most: Duration,
+        on_stage: impl FnMut(&Stage),
+    ) -> Result<(), Error> {
+        match tokio::time::timeout(at_most, self.follow_stages(name, on_stage)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // The exchange was cut in the middle; nothing else can be sent on this connection.
+                self.channel = None;
+                Err(Error::StillStarting { name: name.to_string(), waited: at_most })
+            }
+        }
+    }
+
+    async fn follow_stages(
+        &mut self,
+        name: &EnclaveName,
+        mut on_stage: impl FnMut(&Stage),
+    ) -> Result<(), Error> {
+        let path = format!("{}/{name}/stages", paths::ENCLAVES);
+        let call = Call::new(Method::GET, &path, As::User);
+        let mut session = self.fresh_session().await?;
+        let mut refreshed = false;
+        loop {
+            match self.stages_once(&call, &session, &mut on_stage).await? {
+                Events::Broken(Ok(last)) if last.name == "ready" => return Ok(()),
+                Events::Broken(Ok(last)) => {
+                    let Stage { message, reason, .. } = last;
+                    return Err(Error::DidNotStart { name: name.to_string(), message, reason });
+                }
+                Events::Broken(Err(source)) => return Err(call.unreadable(source)),
+                Events::Ended => return Err(call.unreadable(AnswerError::Stream("ended early"))),
+                Events::Refused(answer) if asks_for_refresh(&answer) && !refreshed => {
+                    session = self.refresh(&session).await?;
+                    refreshed = true;
+                }
+                Events::Refused(answer) => return self.refused(&call, answer),
+            }
+        }
+    }
+
+    async fn stages_once(
+        &mut self,
+        call: &Call<'_>,
+        session: &Session,
+        on_stage: &mut impl FnMut(&Stage),
+    ) -> Result<Events<Result<Stage, AnswerError>>, Error> {
+        let token = bearer(&session.access_token).ok_or_else(|| self.not_logged_in())?;
+        let request = Request::get(call.path)
+            .header(HOST, self.context.gateway.to_string())
+            .header(ACCEPT, HeaderValue::from_static("text/event-stream"))
+            .header(AUTHORIZATION, token)
+            .body(whole(Bytes::new()))
+            .map_err(|error| call.unreadable(AnswerError::Json(error.to_string())))?;
+        let on_data = |data: &str| match serde_json::from_str::<Stage>(data) {
+            Err(error) => ControlFlow::Break(Err(AnswerError::Json(error.to_string()))),
+            Ok(stage) => {
+                on_stage(&stage);
+                match stage.name.as_str() {
+                    "ready" | "failed" => ControlFlow::Break(Ok(stage)),
+                    _ => ControlFlow::Continue(()),
+                }
+            }
+        };
+        let outcome = match self.open().await {
+            Ok(channel) => Channel::events(channel, request, on_data).await,
+            Err(error) => Err(error),
+        };
+        let events = outcome.map_err(|source| self.unreachable(source))?;
+        // An answer that was not read to its end leaves a connection that can't be used again.
+        self.channel = None;
+        Ok(events)
+    }
+
+    fn refused(&self, call: &Call<'_>, answer: Answer) -> Result<(), Error> {
+        match self.judge(call, answer) {
+            Ok(_) => Err(call.unreadable(AnswerError::Stream("has a wrong status"))),
+            Err(error) => Err(error),
+        }
+    }
+}
