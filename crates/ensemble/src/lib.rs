@@ -1,0 +1,36 @@
+//! All parts of a control plane and one node, composed in one process: what `sealwright up` runs.
+//!
+//! Start order is design: TPM, CA, verifier, agent; then store, controller, edge, gateway; and a client's context when
+//! everything answers. Parts speak over their real sockets, as if each ran by itself.
+//!
+//! Not here: what any part does. Callers: `sealwright up`, the demo's laboratory, system tests.
+
+mod boot;
+mod cell;
+mod layout;
+mod parts;
+mod ready;
+mod trust;
+
+pub use boot::TpmChoice;
+pub use cell::{Cell, CellOptions};
+pub use layout::Layout;
+pub use ready::Ready;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What `up` was asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Where the gateway listens; a free port of loopback if absent, kept in the data folder.
+    pub listen: Option<SocketAddr>,
+    /// Which TPM.
+    pub tpm: TpmChoice,
+    /// The facade's executable; beside our own if absent.
+    pub facade: Option<PathBuf>,
+}
+
+pub use parts::{Ensemble, start};

@@ -1,1 +1,0 @@
-//! The whole system in one process, for tests.
