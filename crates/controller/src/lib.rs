@@ -1,1 +1,27 @@
 //! Server operations: provisions and reconciles enclaves through a driver.
+//!
+//! The gateway writes what users want into the store; this brings it about: measured copy, announcement at the agent,
+//! processes, route. It decides nothing about users, holds no key, and sees nothing of what goes through an enclave.
+//!
+//! Invariants: a row says `running` only while a process answers; every process has a row that names it; an enclave is
+//! announced at the agent before it exists and retracted before it ends. After a crash, [`start`] makes that true again.
+//!
+//! Called by the gateway and the edge over gRPC on a Unix socket; started by the composing tool.
+
+mod config;
+mod driver;
+mod enclave;
+mod operations;
+mod process;
+mod reason;
+mod reconcile;
+mod routes;
+mod service;
+mod spawner;
+mod stages;
+
+pub use config::{Config, Failpoint};
+pub use driver::{Driver, DriverError, Exit, Instance, Plan};
+pub use process::ProcessDriver;
+pub use reason::Reason;
+pub use service::start;

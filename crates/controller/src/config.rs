@@ -1,0 +1,63 @@
+//! The controller's configuration: one YAML file, or what the composing tool fills in.
+
+use std::path::PathBuf;
+
+use names::{SpiffeId, TrustDomain};
+use serde::{Deserialize, Serialize};
+
+/// What a controller with the process driver needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// The agent's socket for announcements.
+    pub admin_socket: PathBuf,
+    /// The agent's socket for facades, as facades see it.
+    pub agent_socket: PathBuf,
+    /// Public keys of tokens, as facades see them.
+    pub jwks_file: PathBuf,
+    /// Files of apps, by digest.
+    pub blobs: PathBuf,
+    /// Measured copies, by version digest.
+    pub apps: PathBuf,
+    /// One folder an enclave.
+    pub enclaves: PathBuf,
+    /// The facade's executable.
+    pub facade: PathBuf,
+    /// The trust domain.
+    pub trust_domain: TrustDomain,
+    /// Who issues tokens: the gateway.
+    pub issuer: SpiffeId,
+    /// Ends the process at a named step, to show that the next start mends it. For tests.
+    #[serde(default)]
+    pub dangerous_failpoint: Option<Failpoint>,
+}
+
+/// A step of an enclave's creation after which the process may be ended by a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failpoint {
+    /// The row says `starting`.
+    AfterRow,
+    /// The measured copy is there.
+    AfterCopy,
+    /// The agent has logged the start.
+    AfterAnnouncement,
+    /// The processes run; no row names them yet.
+    AfterSpawn,
+    /// The row names the processes.
+    AfterRecord,
+    /// The facade is ready; the row does not say so yet.
+    AfterReady,
+}
+
+impl Config {
+    /// Ends the process here, if a test wants that.
+    pub(crate) fn failpoint(&self, here: Failpoint) {
+        if self.dangerous_failpoint == Some(here) {
+            tracing::error!(?here, "failpoint: ending the process");
+            std::process::abort();
+        }
+    }
+}

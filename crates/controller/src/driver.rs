@@ -1,0 +1,122 @@
+//! What a platform must do for enclaves. The process driver is the first; Kubernetes will be the second.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use names::{Digest, EnclaveId};
+use workload::Manifest;
+use workload::launch::FacadeExit;
+
+/// A future of a trait object's method.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What is to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The enclave.
+    pub id: EnclaveId,
+    /// Counter of its starts.
+    pub incarnation: u64,
+    /// Its version digest; names the measured copy.
+    pub version: Digest,
+    /// What the version consists of.
+    pub manifest: Manifest,
+    /// Its one host name.
+    pub host: String,
+    /// SHA-256 of the owner's key.
+    pub owner: Digest,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// As its facade says.
+    Facade(FacadeExit),
+    /// Killed, or with a code that is none of ours.
+    Unknown,
+}
+
+/// Why the platform did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The measured copy.
+    #[error("the measured copy")]
+    Copy(#[from] packing::CopyError),
+    /// The files of the apps.
+    #[error("the apps' files")]
+    Blobs(#[from] packing::BlobError),
+    /// A file or folder of the enclave.
+    #[error("{what} {}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The processes did not start.
+    #[error("start the enclave's processes")]
+    Spawn(#[source] std::io::Error),
+    /// The launch file can't be written as text.
+    #[error("the launch file")]
+    Launch(#[from] serde_json::Error),
+    /// A thread of the driver has ended.
+    #[error("the driver has stopped")]
+    Stopped,
+}
+
+/// A running instance. Dropping it ends it, hard.
+pub trait Instance: Send {
+    /// The process that holds it.
+    fn process(&self) -> store::Process;
+
+    /// Waits for the instance's word that it is ready; `Err` is how it ended instead.
+    fn ready(&mut self) -> Pending<'_, Result<(), Exit>>;
+
+    /// Waits until it has ended by itself.
+    fn ended(&mut self) -> Pending<'_, Exit>;
+
+    /// Ends it: asks first, then by force.
+    fn stop(&mut self) -> Pending<'_, ()>;
+}
+
+/// A platform for enclaves.
+pub trait Driver: Send + Sync {
+    /// Makes the measured copy of a version.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    fn prepare<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<(), DriverError>>;
+
+    /// SHA-256 of the facade that it starts.
+    ///
+    /// # Errors
+    /// [`DriverError::File`].
+    fn facade_digest(&self) -> Result<Digest, DriverError>;
+
+    /// Starts the processes.
+    ///
+    /// # Errors
+    /// [`DriverError`]; then nothing runs.
+    fn start<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<Box<dyn Instance>, DriverError>>;
+
+    /// Ends what a former run left over, if it is still that very process.
+    fn reap(&self, leftover: store::Process);
+
+    /// Where the edge finds the enclave.
+    fn address(&self, id: &EnclaveId) -> PathBuf;
+
+    /// The last bytes of the app's output.
+    ///
+    /// # Errors
+    /// [`DriverError::File`].
+    fn output(&self, id: &EnclaveId, max_bytes: u32) -> Result<Vec<u8>, DriverError>;
+
+    /// Removes what is left of an enclave that has ended.
+    ///
+    /// # Errors
+    /// [`DriverError::File`].
+    fn remove(&self, id: &EnclaveId) -> Result<(), DriverError>;
+}

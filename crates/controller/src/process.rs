@@ -1,0 +1,316 @@
+//! The process driver: enclaves as local processes, isolated as far as this machine allows.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use names::{Digest, EnclaveId};
+use packing::{Blobs, materialise, rootfs};
+use sandbox::{DEFAULT_BASE, Feature, Identity, Isolation, Process, UidPool, enclave_command, reachable_by};
+use tokio::sync::{oneshot, watch};
+use workload::launch::{AppLaunch, FacadeExit, Launch, READY_LINE};
+
+use crate::config::Config;
+use crate::driver::{Driver, DriverError, Exit, Instance, Pending, Plan};
+use crate::spawner::Spawner;
+
+/// After being asked to end, an enclave is killed.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Longest line that a facade may say on its standard output.
+const MAX_LINE: u64 = 256;
+
+/// Enclaves as local processes.
+pub struct ProcessDriver {
+    config: Config,
+    isolation: Isolation,
+    spawner: Spawner,
+    uids: Arc<Mutex<UidPool>>,
+}
+
+fn file_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DriverError {
+    let path = path.to_path_buf();
+    move |source| DriverError::File { what, path, source }
+}
+
+impl ProcessDriver {
+    /// A driver with what this machine allows; what it does not allow is logged.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn new(config: Config, isolation: Isolation) -> Result<Self, DriverError> {
+        for (feature, reason) in isolation.missing() {
+            tracing::warn!(step = feature.describe(), reason, "isolation step is not available here");
+        }
+        let spawner = Spawner::start().map_err(DriverError::Spawn)?;
+        Ok(Self { config, isolation, spawner, uids: Arc::new(Mutex::new(UidPool::new(DEFAULT_BASE))) })
+    }
+
+    fn folder(&self, id: &EnclaveId) -> PathBuf {
+        self.config.enclaves.join(id.to_string())
+    }
+
+    fn copy(&self, version: &Digest) -> PathBuf {
+        self.config.apps.join(version.to_string())
+    }
+
+    /// A user of its own, where we are root and that user can reach what it needs.
+    fn identity(&self) -> Lease {
+        let lease = |uid| Lease { uid, pool: Arc::clone(&self.uids) };
+        if !self.isolation.has(Feature::OwnUid) {
+            return lease(None);
+        }
+        let taken = self.uids.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(uid) = taken else { return lease(None) };
+        let own = lease(Some(uid));
+        let needed = [&self.config.facade, &self.config.apps, &self.config.enclaves, &self.config.agent_socket];
+        for path in needed {
+            // Sockets are reached when their folder is.
+            let path = if path.is_dir() || path.is_file() { path } else { path.parent().unwrap_or(path) };
+            if let Err(closed) = reachable_by(uid, path) {
+                tracing::warn!(closed = %closed.display(), "enclaves run as our own user: theirs can't pass this folder");
+                return lease(None);
+            }
+        }
+        own
+    }
+
+    fn launch(&self, plan: &Plan, folder: &Path) -> Launch {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let manifest = &plan.manifest;
+        Launch {
+            enclave_id: plan.id,
+            incarnation: plan.incarnation,
+            dns_name: plan.host.clone(),
+            owner: plan.owner,
+            listen: text(&self.address(&plan.id)),
+            agent_socket: text(&self.config.agent_socket),
+            jwks_file: text(&self.config.jwks_file),
+            issuer: self.config.issuer.clone(),
+            audience: self.config.trust_domain.enclave(&plan.id),
+            app: AppLaunch {
+                root: text(&rootfs(&self.copy(&plan.version))),
+                mount_point: text(&folder.join("root")),
+                command: manifest.command().clone(),
+                args: manifest.args().to_vec(),
+                env: manifest.env().clone(),
+                endpoint: manifest.endpoint().clone(),
+                writable: manifest.writable().to_vec(),
+                resources: manifest.resources().clone(),
+            },
+            isolation: self.isolation.plan(),
+            app_log: text(&folder.join("app.log")),
+        }
+    }
+
+    fn lay_out(&self, plan: &Plan, uid: Option<u32>) -> Result<PathBuf, DriverError> {
+        let folder = self.folder(&plan.id);
+        let mount_point = folder.join("root");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&mount_point)
+            .map_err(file_error("make folder", &mount_point))?;
+        let launch = folder.join("facade.yaml");
+        let bytes = serde_json::to_vec_pretty(&self.launch(plan, &folder))?;
+        std::fs::write(&launch, bytes).map_err(file_error("write", &launch))?;
+        let mut owned = vec![folder.clone(), mount_point, launch];
+        for name in ["app.log", "facade.log"] {
+            let path = folder.join(name);
+            let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+            file.map_err(file_error("make", &path))?;
+            owned.push(path);
+        }
+        let socket = folder.join("facade.sock");
+        match std::fs::remove_file(&socket) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_error("remove", &socket)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        for path in &owned {
+            let Some(uid) = uid else { break };
+            std::os::unix::fs::chown(path, Some(uid), Some(uid)).map_err(file_error("give away", path))?;
+        }
+        Ok(folder)
+    }
+
+    async fn spawn(&self, plan: &Plan) -> Result<Box<dyn Instance>, DriverError> {
+        let lease = self.identity();
+        let folder = self.lay_out(plan, lease.uid)?;
+        let identity = lease.uid.map_or(Identity::Controllers, Identity::Own);
+        let launch = folder.join("facade.yaml");
+        let args = [OsStr::new("--config"), launch.as_os_str()];
+        let mut command = enclave_command(&self.isolation.plan(), identity, &self.config.facade, &args);
+        let log = folder.join("facade.log");
+        let log = std::fs::OpenOptions::new().append(true).open(&log).map_err(file_error("open", &log))?;
+        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).current_dir("/");
+        if let Some(filter) = std::env::var_os(server::telemetry::FILTER_VARIABLE) {
+            command.env(server::telemetry::FILTER_VARIABLE, filter);
+        }
+        let child = self.spawner.spawn(command).await.map_err(DriverError::Spawn)?;
+        Ok(Box::new(Running::follow(child, lease).map_err(DriverError::Spawn)?))
+    }
+}
+
+impl Driver for ProcessDriver {
+    fn prepare<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<(), DriverError>> {
+        let (manifest, target) = (plan.manifest.clone(), self.copy(&plan.version));
+        let blobs = self.config.blobs.clone();
+        Box::pin(async move {
+            let copied = tokio::task::spawn_blocking(move || -> Result<(), DriverError> {
+                materialise(&manifest, &Blobs::open_dir(blobs)?, &target)?;
+                Ok(())
+            });
+            copied.await.map_err(|_| DriverError::Stopped)?
+        })
+    }
+
+    fn facade_digest(&self) -> Result<Digest, DriverError> {
+        let path = &self.config.facade;
+        Ok(Digest::of(&std::fs::read(path).map_err(file_error("read", path))?))
+    }
+
+    fn start<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<Box<dyn Instance>, DriverError>> {
+        Box::pin(self.spawn(plan))
+    }
+
+    fn reap(&self, leftover: store::Process) {
+        let process = Process { pid: leftover.pid, start_time: leftover.start_time };
+        if let Err(error) = process.kill() {
+            tracing::error!(pid = leftover.pid, %error, "a process of a former run was not ended");
+        }
+    }
+
+    fn address(&self, id: &EnclaveId) -> PathBuf {
+        self.folder(id).join("facade.sock")
+    }
+
+    fn output(&self, id: &EnclaveId, max_bytes: u32) -> Result<Vec<u8>, DriverError> {
+        let path = self.folder(id).join("app.log");
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = std::fs::File::open(&path)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(u64::from(max_bytes))))?;
+            let mut bytes = Vec::new();
+            file.take(u64::from(max_bytes)).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            result => result.map_err(file_error("read", &path)),
+        }
+    }
+
+    fn remove(&self, id: &EnclaveId) -> Result<(), DriverError> {
+        let folder = self.folder(id);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(file_error("remove", &folder)),
+        }
+    }
+}
+
+/// A user id for as long as something runs under it.
+struct Lease {
+    uid: Option<u32>,
+    pool: Arc<Mutex<UidPool>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(uid) = self.uid {
+            self.pool.lock().unwrap_or_else(PoisonError::into_inner).give_back(uid);
+        }
+    }
+}
+
+/// A facade's process tree.
+struct Running {
+    process: Process,
+    stdin: Option<ChildStdin>,
+    ready: Option<oneshot::Receiver<()>>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+impl Running {
+    fn follow(mut child: Child, lease: Lease) -> std::io::Result<Self> {
+        let gone = || std::io::Error::new(std::io::ErrorKind::NotFound, "it ended at once");
+        let process = Process::of_pid(child.id());
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take();
+        let (say_ready, ready) = oneshot::channel();
+        let (ended, exit) = watch::channel(None);
+        std::thread::Builder::new().name(format!("enclave-{}", child.id())).spawn(move || {
+            if let Some(stdout) = stdout {
+                let mut line = String::new();
+                let read = BufReader::new(stdout.take(MAX_LINE)).read_line(&mut line);
+                if read.is_ok() && line.trim_end() == READY_LINE {
+                    say_ready.send(()).ok();
+                }
+            }
+            let status = child.wait();
+            drop(lease);
+            let code = status.ok().and_then(|status| status.code());
+            let exit = code.and_then(FacadeExit::from_code).map_or(Exit::Unknown, Exit::Facade);
+            ended.send_replace(Some(exit));
+        })?;
+        Ok(Self { process: process.ok_or_else(gone)?, stdin, ready: Some(ready), exit })
+    }
+
+    async fn exit(&mut self) -> Exit {
+        match self.exit.wait_for(Option::is_some).await {
+            Ok(exit) => exit.unwrap_or(Exit::Unknown),
+            Err(_) => Exit::Unknown,
+        }
+    }
+
+    fn kill(&self) {
+        if let Err(error) = self.process.kill() {
+            tracing::error!(pid = self.process.pid, %error, "an enclave was not killed");
+        }
+    }
+}
+
+impl Instance for Running {
+    fn process(&self) -> store::Process {
+        store::Process { pid: self.process.pid, start_time: self.process.start_time }
+    }
+
+    fn ready(&mut self) -> Pending<'_, Result<(), Exit>> {
+        Box::pin(async {
+            let Some(ready) = self.ready.take() else { return Ok(()) };
+            match ready.await {
+                Ok(()) => Ok(()),
+                // Its output ended without the word: it is ending.
+                Err(_) => Err(self.exit().await),
+            }
+        })
+    }
+
+    fn ended(&mut self) -> Pending<'_, Exit> {
+        Box::pin(self.exit())
+    }
+
+    fn stop(&mut self) -> Pending<'_, ()> {
+        Box::pin(async {
+            // The end of its standard input asks the facade to end.
+            drop(self.stdin.take());
+            if tokio::time::timeout(STOP_GRACE, self.exit()).await.is_err() {
+                self.kill();
+                self.exit().await;
+            }
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.exit.borrow().is_none() {
+            self.kill();
+        }
+    }
+}
