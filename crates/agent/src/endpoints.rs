@@ -1,6 +1,7 @@
 //! The node-local API on two Unix sockets. Who calls is the kernel's word; what is answered is about the caller alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::node::{
     BindProcess, CertifiedChain, CertifyRequest, EvidenceRequest, NodeDescription, RegisterKey,
@@ -26,7 +27,7 @@ use crate::certify::Certifier;
 use crate::config::Config;
 use crate::journal::JournalError;
 use crate::node::{Node, lock};
-use crate::registry::{BoundProcess, Enclave};
+use crate::registry::{BoundProcess, CallerRefused, Enclave};
 use crate::sealer::{self, Sealer};
 
 /// Largest request: a CSR or a nonce.
@@ -100,14 +101,29 @@ async fn no_route() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no_route", "the agent has no such resource")
 }
 
-/// The caller's enclave, decided anew for each request.
-fn caller(shared: &Shared, caller: Caller) -> Result<Enclave, Problem> {
+/// How long a facade may be ahead of the controller's word about it.
+const BIND_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The caller's enclave, decided anew for each request. A facade that is faster than the controller's word waits for it.
+async fn caller(shared: &Shared, caller: Caller) -> Result<Enclave, Problem> {
     let refused = |code: &str, detail: String| {
         tracing::warn!(code, pid = caller.0.map(|peer| peer.pid), "caller refused");
         Problem::new(StatusCode::FORBIDDEN, code, detail)
     };
     let peer = caller.0.ok_or_else(|| refused("caller_unknown", "the kernel does not say who calls".into()))?;
-    let enclave = shared.node.registry().caller(&peer).cloned();
+    let identify = async {
+        loop {
+            // Listening before looking, so that no word is missed.
+            let bound = shared.node.bound.notified();
+            let found = shared.node.registry().caller(&peer).cloned();
+            match found {
+                Err(CallerRefused::NotAFacade) => bound.await,
+                decided => return decided,
+            }
+        }
+    };
+    let decided = tokio::time::timeout(BIND_PATIENCE, identify).await;
+    let enclave = decided.unwrap_or(Err(CallerRefused::NotAFacade));
     enclave.map_err(|error| refused("caller_refused", error.to_string()))
 }
 
@@ -115,7 +131,7 @@ async fn myself(
     State(shared): State<Shared>,
     ConnectInfo(peer): ConnectInfo<Caller>,
 ) -> Result<Json<SelfDescription>, Problem> {
-    let enclave = caller(&shared, peer)?;
+    let enclave = caller(&shared, peer).await?;
     let enrolment = shared.node.enrolled().ok_or_else(not_enrolled)?;
     Ok(Json(SelfDescription {
         enclave_id: enclave.start.enclave_id,
@@ -130,7 +146,7 @@ async fn register_key(
     ConnectInfo(peer): ConnectInfo<Caller>,
     Body(request): Body<RegisterKey>,
 ) -> Result<StatusCode, Problem> {
-    let enclave = caller(&shared, peer)?;
+    let enclave = caller(&shared, peer).await?;
     let spki = Base64::decode_vec(&request.spki).map_err(|_| malformed("spki is not base64"))?;
     pki::PublicKey::from_spki(&spki).map_err(|_| malformed("spki is not a key"))?;
     let (id, incarnation) = (enclave.start.enclave_id, enclave.start.incarnation);
@@ -150,7 +166,7 @@ async fn certify(
     ConnectInfo(peer): ConnectInfo<Caller>,
     Body(request): Body<CertifyRequest>,
 ) -> Result<Json<CertifiedChain>, Problem> {
-    let enclave = caller(&shared, peer)?;
+    let enclave = caller(&shared, peer).await?;
     let csr = Base64::decode_vec(&request.csr).map_err(|_| malformed("csr is not base64"))?;
     let parsed = pki::csr::Csr::from_der(&csr).map_err(|_| malformed("csr is not a signed request"))?;
     if enclave.spki.as_deref() != Some(parsed.spki()) {
@@ -171,7 +187,7 @@ async fn serve_evidence(
     ConnectInfo(peer): ConnectInfo<Caller>,
     Body(request): Body<EvidenceRequest>,
 ) -> Result<Response, Problem> {
-    let enclave = caller(&shared, peer)?;
+    let enclave = caller(&shared, peer).await?;
     let (id, incarnation) = (enclave.start.enclave_id, enclave.start.incarnation);
     let certificate = shared.node.registry().certificate(&id, &request.certificate);
     let certificate = certificate.ok_or_else(|| {
@@ -248,6 +264,7 @@ async fn bind_process(
 ) -> Result<StatusCode, Problem> {
     let process = BoundProcess { pid: request.pid, start_time: request.start_time };
     if shared.node.registry().bind(&id, request.incarnation, process) {
+        shared.node.bound.notify_waiters();
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::new(StatusCode::CONFLICT, "not_announced", "no such start was announced, or it has a process"))

@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) enrolment: watch::Receiver<Option<Enrolment>>,
     pub(crate) verdict: watch::Receiver<Option<CurrentVerdict>>,
     pub(crate) trust_domain: TrustDomain,
+    /// Told at each word about a facade's process.
+    pub(crate) bound: tokio::sync::Notify,
     pub(crate) agent_digest: Digest,
     pub(crate) pcrs: Vec<u8>,
     pub(crate) boot_log: std::path::PathBuf,

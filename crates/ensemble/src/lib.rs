@@ -31,6 +31,8 @@ pub struct Options {
     pub tpm: TpmChoice,
     /// The facade's executable; beside our own if absent.
     pub facade: Option<PathBuf>,
+    /// Ends the process at a step of an enclave's creation. For tests.
+    pub dangerous_failpoint: Option<controller::Failpoint>,
 }
 
 pub use parts::{Ensemble, start};

@@ -91,7 +91,7 @@ async fn start_parts(
     progress("starting controller, edge and gateway");
     let store = Store::open(&layout.database()).await.context("open the database")?;
     let (gateway, edge) = bind(layout, options.listen, &cell, store.clone(), tasks).await?;
-    start_controller(layout, &cell, &facade, store, tasks).await?;
+    start_controller(layout, &cell, &facade, options.dangerous_failpoint, store, tasks).await?;
     let ready = Ready {
         url: format!("https://{}", gateway.address()),
         edge: edge.address().to_string(),
@@ -193,6 +193,7 @@ async fn start_controller(
     layout: &Layout,
     cell: &Cell,
     facade: &Path,
+    dangerous_failpoint: Option<controller::Failpoint>,
     store: Store,
     tasks: &Tasks,
 ) -> Result<()> {
@@ -207,6 +208,7 @@ async fn start_controller(
         facade: facade.to_path_buf(),
         trust_domain: cell.trust_domain.clone(),
         issuer: cell.trust_domain.part(Part::Gateway),
+        dangerous_failpoint,
     };
     controller::start(config, store, tasks).await.context("start the controller")
 }

@@ -1,0 +1,89 @@
+//! `sealwright up`: all parts in this process, until Ctrl-C.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use ensemble::{Ensemble, Options, TpmChoice};
+use serde::Deserialize;
+
+use crate::arguments::{Tpm, UpOptions};
+use crate::failure::Failure;
+
+/// Settings of `up` that differ from the defaults.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpConfig {
+    /// The facade's executable; beside our own if absent.
+    #[serde(default)]
+    facade: Option<PathBuf>,
+    /// Ends the process at a step of an enclave's creation. For tests.
+    #[serde(default)]
+    dangerous_failpoint: Option<controller::Failpoint>,
+}
+
+/// Starts everything, says where it is, and stops it on Ctrl-C or SIGTERM.
+pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
+    let config: UpConfig = match &options.config {
+        Some(path) => server::config::read(path).map_err(anyhow::Error::from)?,
+        None => UpConfig::default(),
+    };
+    let mut signals = Signals::listen()?;
+    let wanted = Options {
+        data: options.data.clone(),
+        listen: options.listen,
+        tpm: match &options.tpm {
+            Tpm::Software => TpmChoice::Software,
+            Tpm::Device(path) => TpmChoice::Device(path.clone()),
+        },
+        facade: config.facade,
+        dangerous_failpoint: config.dangerous_failpoint,
+    };
+    // Dropping the start, as an interruption does, ends what it had started.
+    let ensemble = tokio::select! {
+        started = ensemble::start(wanted, |line| eprintln!("up: {line}")) => started?,
+        () = signals.wait() => return Ok(()),
+    };
+    announce(&ensemble, &options)?;
+    signals.wait().await;
+    eprintln!("up: stopping; the enclaves are started again by the next `up` on this folder");
+    if !ensemble.stop().await {
+        eprintln!("up: something did not end in time and was cut off");
+    }
+    Ok(())
+}
+
+fn announce(ensemble: &Ensemble, options: &UpOptions) -> Result<(), Failure> {
+    let ready = ensemble.ready();
+    if let Some(path) = &options.ready_file {
+        ready.write(path)?;
+    }
+    eprintln!("up: gateway {}, edge {}, level {}", ready.url, ready.edge, ensemble.level());
+    let context = ensemble.context();
+    match client::Context::make_current(context) {
+        Ok(_) => eprintln!("up: ready. Next: sealwright auth signup NAME   (Ctrl-C ends it)"),
+        Err(error) => {
+            eprintln!("up: ready, but this user's context is another one ({error})");
+            eprintln!("up: next: sealwright --context {} auth signup NAME", context.display());
+        }
+    }
+    Ok(())
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        Ok(Self { terminate })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
