@@ -1,0 +1,11 @@
+//! The facade with real TLS, real HTTP clients and real apps behind it; only the agent is a fake.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod access;
+mod apps;
+mod evidence;
+mod http;
+mod process;
+mod proxying;
+mod smuggling;
+mod world;
