@@ -1,0 +1,10 @@
+//! The gateway over real TLS with a real database. Only the controller is a fake, on a real socket.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod accounts;
+mod apps;
+mod enclaves;
+mod fake_controller;
+mod protocol;
+mod rig;
+mod tokens;

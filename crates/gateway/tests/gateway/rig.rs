@@ -1,0 +1,320 @@
+//! A gateway in a temporary folder and clients for it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use attested_tls::{
+    AnchoredConnector, Application, CertificateSlot, Connection, LocalKey, NoServerName, ServerIdentity,
+};
+use bytes::Bytes;
+use gateway::{Config, Deps, Gateway, Hashing, Quota};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use names::{Digest, TrustDomain};
+use pki::profile::{self, Issuer};
+use pki::{Certificate, Serial, SigningKey, Validity};
+use serde_json::{Value, json};
+use server::Tasks;
+use store::Store;
+use tokio::net::TcpStream;
+
+use crate::fake_controller::FakeController;
+
+pub const PASSWORD: &str = "a long enough password";
+
+pub struct Rig {
+    pub address: SocketAddr,
+    pub store: Store,
+    pub token_key: LocalKey,
+    pub controller: FakeController,
+    root: Certificate,
+    tasks: Tasks,
+    folder: Arc<tempfile::TempDir>,
+}
+
+/// A person's own key and certificate.
+#[derive(Clone)]
+pub struct Identity {
+    pub key: LocalKey,
+    pub certificate: Certificate,
+}
+
+impl Identity {
+    pub fn new(name: &str) -> Self {
+        let key = LocalKey::generate().unwrap();
+        let validity = Validity::starting(now(), 3600);
+        let certificate = profile::User { common_name: name }.issue(&key, validity, serial()).unwrap();
+        Self { key, certificate }
+    }
+
+    pub fn thumbprint(&self) -> Digest {
+        Digest::from_bytes(self.certificate.sha256())
+    }
+
+    pub fn owner(&self) -> Digest {
+        Digest::from_bytes(self.certificate.spki_sha256())
+    }
+}
+
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn serial() -> Serial {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).unwrap();
+    Serial::from_random(bytes)
+}
+
+pub fn trust_domain() -> TrustDomain {
+    "sealwright.internal".parse().unwrap()
+}
+
+/// Small bounds, so that tests reach them.
+fn config(folder: &Path) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        edge: "127.0.0.1:4433".into(),
+        trust_domain: trust_domain(),
+        controller: folder.join("controller.sock"),
+        blobs: folder.join("blobs"),
+        jwks: folder.join("jwks.json"),
+        connections: 256,
+        quota: Quota { active: 2, total: 3 },
+        hashing: Hashing { threads: 2, queue: 64 },
+    }
+}
+
+pub async fn rig() -> Rig {
+    start(Arc::new(tempfile::tempdir().unwrap())).await
+}
+
+async fn start(folder: Arc<tempfile::TempDir>) -> Rig {
+    let store = Store::open(&folder.path().join("db.sqlite")).await.unwrap();
+    let config = config(folder.path());
+    let tasks = Tasks::new();
+    let controller = FakeController::serve(&config.controller, store.clone(), &tasks);
+    let (certificate, root) = server_certificate();
+    let token_key = LocalKey::generate().unwrap();
+    let deps = Deps {
+        store: store.clone(),
+        certificate,
+        token_key: Arc::new(token_key.clone()),
+        tasks: tasks.clone(),
+    };
+    let gateway = Gateway::bind(config, deps).await.unwrap();
+    let address = gateway.address();
+    tasks.spawn(gateway.serve());
+    Rig { address, store, token_key, controller, root, tasks, folder }
+}
+
+/// Root, issuing authority and the gateway's own certificate, as the signer makes them.
+fn server_certificate() -> (Arc<CertificateSlot>, Certificate) {
+    let (root_key, issuing_key, key) =
+        (LocalKey::generate().unwrap(), LocalKey::generate().unwrap(), LocalKey::generate().unwrap());
+    let validity = || Validity::starting(now(), 3600);
+    let root = profile::Root { common_name: "root" }.issue(&root_key, validity(), serial()).unwrap();
+    let issuer = Issuer::new(&root, &root_key).unwrap();
+    let issuing = profile::Issuing { common_name: "issuing" }
+        .issue(&issuer, issuing_key.public_key_spki(), validity(), serial())
+        .unwrap();
+    let issuer = Issuer::new(&issuing, &issuing_key).unwrap();
+    let part = profile::Part {
+        part: names::Part::Gateway,
+        trust_domain: &trust_domain(),
+        dns_names: &["localhost"],
+    };
+    let leaf = part.issue(&issuer, key.public_key_spki(), validity(), serial()).unwrap();
+    let slot = CertificateSlot::new(NoServerName::Serve);
+    slot.install(&key, &[leaf.der(), issuing.der()]).unwrap();
+    (slot, root)
+}
+
+impl Rig {
+    /// Ends this gateway and starts another one on the same folder.
+    pub async fn restart(self) -> Self {
+        assert!(self.tasks.drain().await);
+        self.store.close().await;
+        start(self.folder).await
+    }
+
+    pub fn file(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(name)).unwrap()
+    }
+
+    pub fn has_file(&self, name: &str) -> bool {
+        self.folder.path().join(name).exists()
+    }
+
+    async fn connect(&self, identity: Option<&Identity>, application: Application) -> Connection<TcpStream> {
+        let client =
+            identity.map(|identity| identity.key.certified_key(&[identity.certificate.der()]).unwrap());
+        let gateway = ServerIdentity::Spiffe(trust_domain().part(names::Part::Gateway));
+        let connector =
+            AnchoredConnector::new(vec![self.root.clone()], gateway, client, application).unwrap();
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        connector.connect("127.0.0.1", stream).await.unwrap()
+    }
+
+    /// One request on a connection of its own.
+    pub async fn send(&self, identity: Option<&Identity>, request: Request<Full<Bytes>>) -> Answer {
+        Answer::read(self.open(identity, request).await).await
+    }
+
+    /// The same, with the body still to come.
+    pub async fn open(
+        &self,
+        identity: Option<&Identity>,
+        request: Request<Full<Bytes>>,
+    ) -> http::Response<Incoming> {
+        let connection = self.connect(identity, Application::Http1).await;
+        let (mut sender, exchange) =
+            hyper::client::conn::http1::handshake(TokioIo::new(connection.stream)).await.unwrap();
+        tokio::spawn(exchange);
+        sender.send_request(request).await.unwrap()
+    }
+
+    pub async fn send_http2(&self, request: Request<Full<Bytes>>) -> Answer {
+        let connection = self.connect(None, Application::Http2).await;
+        let (mut sender, exchange) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection.stream))
+                .await
+                .unwrap();
+        tokio::spawn(exchange);
+        Answer::read(sender.send_request(request).await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(None, json_request(Method::POST, path, None, &body)).await
+    }
+
+    /// Signs up and logs in.
+    pub async fn user(&self, name: &str, identity: Option<&Identity>) -> Session<'_> {
+        let body = json!({"name": name, "password": PASSWORD});
+        self.post("/v1/users", body.clone()).await.expect(StatusCode::CREATED);
+        self.log_in(name, identity).await
+    }
+
+    pub async fn log_in(&self, name: &str, identity: Option<&Identity>) -> Session<'_> {
+        let body = json!({"name": name, "password": PASSWORD});
+        let request = json_request(Method::POST, "/v1/sessions", None, &body);
+        let tokens = self.send(identity, request).await.expect(StatusCode::OK);
+        Session { rig: self, identity: identity.cloned(), tokens }
+    }
+}
+
+/// A user who is logged in.
+pub struct Session<'a> {
+    rig: &'a Rig,
+    pub identity: Option<Identity>,
+    pub tokens: Value,
+}
+
+impl Session<'_> {
+    pub fn access_token(&self) -> &str {
+        self.tokens["access_token"].as_str().unwrap()
+    }
+
+    pub fn refresh_token(&self) -> &str {
+        self.tokens["refresh_token"].as_str().unwrap()
+    }
+
+    pub fn user_id(&self) -> &str {
+        self.tokens["user"]["id"].as_str().unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, Value::Null).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, body).await
+    }
+
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = json_request(method, path, Some(self.access_token()), &body);
+        self.rig.send(self.identity.as_ref(), request).await
+    }
+
+    pub async fn put(&self, path: &str, bytes: &[u8]) -> Answer {
+        let request = builder(Method::PUT, path, Some(self.access_token()))
+            .body(Full::new(Bytes::copy_from_slice(bytes)))
+            .unwrap();
+        self.rig.send(self.identity.as_ref(), request).await
+    }
+
+    pub async fn stages(&self, enclave: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/v1/enclaves/{enclave}/stages")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "text/event-stream");
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        text.lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
+    }
+}
+
+fn builder(method: Method, path: &str, token: Option<&str>) -> http::request::Builder {
+    let mut builder = Request::builder().method(method).uri(path).header(header::HOST, "gateway");
+    if let Some(token) = token {
+        builder = builder.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    builder
+}
+
+/// `Null` is no body at all.
+pub fn json_request(method: Method, path: &str, token: Option<&str>, body: &Value) -> Request<Full<Bytes>> {
+    let builder = builder(method, path, token);
+    if body.is_null() {
+        return builder.body(Full::default()).unwrap();
+    }
+    let bytes = Bytes::from(serde_json::to_vec(body).unwrap());
+    builder.header(header::CONTENT_TYPE, "application/json").body(Full::new(bytes)).unwrap()
+}
+
+pub fn get(path: &str, token: Option<&str>) -> Request<Full<Bytes>> {
+    json_request(Method::GET, path, token, &Value::Null)
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    async fn read(response: http::Response<Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    #[track_caller]
+    pub fn expect(&self, status: StatusCode) -> Value {
+        assert_eq!(self.status, status, "{:?}", self.body);
+        self.json()
+    }
+
+    /// A refusal in full form with this code; its detail comes back.
+    #[track_caller]
+    pub fn refused(&self, code: &str) -> String {
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{} {:?}", self.status, self.body);
+        let known = api::Code::parse(code).unwrap();
+        assert_eq!(self.status.as_u16(), known.status());
+        assert_eq!(problem["status"], known.status());
+        assert_eq!(problem["title"], known.title());
+        assert_eq!(problem["type"], format!("{}{code}", api::problem::TYPE_PREFIX));
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(problem["request_id"], self.headers["x-request-id"].to_str().unwrap());
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
