@@ -103,6 +103,14 @@ pub struct Namespaces {
     pub proc: bool,
 }
 
+impl Namespaces {
+    /// Whether there is any.
+    #[must_use]
+    pub const fn any(&self) -> bool {
+        self.user || self.pid || self.network || self.mount || self.ipc || self.uts
+    }
+}
+
 /// How a facade ends, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FacadeExit {

@@ -25,6 +25,11 @@ const MAX_LINKS: usize = 40;
 /// The kernel's and the sandbox's own directories.
 const RESERVED: [&str; 3] = ["/dev", "/proc", "/sys"];
 
+/// Variables that act on the loader and the C library of every program: glibc's `unsecvars.h`, the part that loads code
+/// or data. The host's own tools carry the app's environment for a moment, outside its root, before they become the app.
+const LOADER_VARIABLES: [&str; 5] = ["GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH", "MALLOC_TRACE"];
+const LOADER_PREFIX: &str = "LD_";
+
 /// Where the app listens, seen from inside its enclave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -87,6 +92,9 @@ pub enum ManifestError {
     /// Too many or too long environment variables, or one with a bad name or a NUL byte.
     #[error("environment variable {0:?} is badly named, too long, one too many, or holds a NUL byte")]
     Environment(String),
+    /// A variable that would load code into the tools that start the app, outside its root.
+    #[error("environment variable {0} steers the loader and can't be set")]
+    LoaderVariable(String),
     /// Not in ascending order of paths, or twice the same path.
     #[error("{0} is not in its place of the sorted list, or is there twice")]
     NotSorted(FilePath),
@@ -205,6 +213,9 @@ fn check_call(parts: &ManifestParts) -> Result<(), ManifestError> {
         let first = name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
         if index >= MAX_ENVIRONMENT || !plain || !first || !good(name) || !good(value) {
             return Err(ManifestError::Environment(name.chars().take(64).collect()));
+        }
+        if name.starts_with(LOADER_PREFIX) || LOADER_VARIABLES.contains(&name.as_str()) {
+            return Err(ManifestError::LoaderVariable(name.clone()));
         }
     }
     Ok(())

@@ -218,6 +218,16 @@ fn endpoints_and_limits_must_let_something_work() {
 }
 
 #[test]
+fn variables_that_steer_the_loader_are_refused() {
+    for name in
+        ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH"]
+    {
+        let error = refused(|p| p.env = [(name.into(), "/tmp/x".into())].into());
+        assert_eq!(error, ManifestError::LoaderVariable(name.into()));
+    }
+}
+
+#[test]
 fn bounds_hold() {
     let many = |p: &mut ManifestParts| {
         p.entries.extend((0..MAX_ENTRIES).map(|n| file(&format!("/usr/bin/notes{n:05}"), false)));

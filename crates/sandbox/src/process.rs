@@ -1,0 +1,123 @@
+//! A process of this machine by pid and start time, which together name it once.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// A process that can't be confused with a later one of the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid, as this process sees it.
+    pub pid: u32,
+    /// When it began, in clock ticks since boot: field 22 of `/proc/PID/stat`, proc(5).
+    pub start_time: u64,
+}
+
+impl Process {
+    /// The process that has this pid now.
+    #[must_use]
+    pub fn of_pid(pid: u32) -> Option<Self> {
+        start_time(pid).map(|start_time| Self { pid, start_time })
+    }
+
+    /// Whether it still runs; a zombie does not.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        start_time(self.pid) == Some(self.start_time)
+    }
+
+    /// Kills it, and nothing else that may have got its pid meanwhile.
+    ///
+    /// # Errors
+    /// What the kernel says; a process that is gone is no error.
+    pub fn kill(&self) -> io::Result<()> {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+        let gone = |error: rustix::io::Errno| {
+            if error == rustix::io::Errno::SRCH { Ok(()) } else { Err(error.into()) }
+        };
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(error) => return gone(error),
+        };
+        // The descriptor holds on to one process; if that one has the right start time, it is ours.
+        if !self.is_alive() {
+            return Ok(());
+        }
+        pidfd_send_signal(&pidfd, Signal::KILL).or_else(gone)
+    }
+}
+
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Field 2, the name, is in parentheses and may hold anything: count from its end.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// Whether a user without any group here could reach `path` and read it: the first directory or file that is closed to
+/// others is named as the reason why not.
+///
+/// # Errors
+/// The path that is closed, or unreadable for us.
+pub fn reachable_by(uid: u32, path: &Path) -> Result<(), std::path::PathBuf> {
+    let real = fs::canonicalize(path).map_err(|_| path.to_owned())?;
+    for part in real.ancestors() {
+        let metadata = fs::metadata(part).map_err(|_| part.to_owned())?;
+        let mode = metadata.permissions().mode();
+        let bits = if metadata.uid() == uid { mode >> 6 } else { mode };
+        let needed = if metadata.is_dir() { 0o1 } else { 0o4 };
+        if bits & needed == 0 {
+            return Err(part.to_owned());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_alive_until_it_is_killed() {
+        let mut child = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = Process::of_pid(child.id()).unwrap();
+        assert!(process.is_alive());
+        process.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!process.is_alive());
+        process.kill().unwrap();
+    }
+
+    #[test]
+    fn another_process_with_the_same_pid_is_left_alone() {
+        let mut child = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = Process::of_pid(child.id()).unwrap();
+        Process { start_time: process.start_time + 1, ..process }.kill().unwrap();
+        assert!(process.is_alive());
+        process.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_closed_directory_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let inner = dir.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o700)).unwrap();
+        let file = inner.join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(reachable_by(2_000_000_000, &file), Err(inner.clone()));
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o711)).unwrap();
+        assert_eq!(reachable_by(2_000_000_000, &file), Ok(()));
+    }
+}

@@ -1,0 +1,258 @@
+//! The isolation itself, tried from inside: this test binary is its own facade, started again in an enclave.
+//!
+//! As root the enclave is another user of the machine; as a plain user it is the same one. `make test` runs it as both.
+#![allow(clippy::unwrap_used)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use packing::{AppSpec, Blobs};
+use sandbox::{Feature, Identity, Isolation, UidPool};
+use workload::launch::AppLaunch;
+
+const LAUNCH: &str = "SANDBOX_TEST_LAUNCH";
+
+/// The facade of these tests: not a test by itself, but what [`Enclave::start`] runs inside.
+#[test]
+fn facade_of_the_other_tests() {
+    let Ok(path) = std::env::var(LAUNCH) else { return };
+    let (isolation, app): (workload::launch::Isolation, AppLaunch) =
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    sandbox::prepare_enclave(&isolation, &app.endpoint).unwrap();
+    if isolation.own_root {
+        sandbox::prepare_root(&app).unwrap();
+    }
+    let status = sandbox::app_command(&isolation, &app).status().unwrap();
+    println!("app ended: {status}");
+}
+
+/// A folder with an app that is a shell, and everything that the shell's tests call.
+struct Enclave {
+    dir: tempfile::TempDir,
+    isolation: Isolation,
+}
+
+impl Enclave {
+    fn new() -> Self {
+        // Not in the home folder, which may be closed to other users.
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let tools: String = ["sh", "id", "ls", "cat", "touch", "cp", "unshare", "sleep", "mount"]
+            .iter()
+            .map(|tool| format!("  - {{from: {}, to: /bin/{tool}, libraries: true}}\n", find(tool).display()))
+            .collect();
+        let yaml = format!(
+            "name: shell\nversion: '1'\ncommand: /bin/sh\nport: 80\nwritable: [/tmp]\nfiles:\n{tools}\
+             resources: {{memory: 64MiB, processes: 16}}\n"
+        );
+        let packed = packing::pack(&AppSpec::from_yaml(&yaml).unwrap(), dir.path(), |_| ()).unwrap();
+        let blobs = Blobs::open_dir(dir.path().join("blobs")).unwrap();
+        for (digest, source) in &packed.sources {
+            blobs.put(digest, fs::File::open(source).unwrap()).unwrap();
+        }
+        packing::materialise(&packed.manifest, &blobs, &dir.path().join("copy")).unwrap();
+        fs::create_dir(dir.path().join("root")).unwrap();
+        Self { dir, isolation: sandbox::probe() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let app = AppLaunch {
+            root: text(packing::rootfs(&self.path("copy"))),
+            mount_point: text(self.path("root")),
+            command: "/bin/sh".parse().unwrap(),
+            args: vec!["-c".into(), script.into()],
+            env: [("GREETING".into(), "hi".into())].into(),
+            endpoint: workload::Endpoint::Port(80),
+            writable: vec!["/tmp".parse().unwrap()],
+            resources: workload::Resources { memory: Some(64 << 20), processes: Some(16) },
+        };
+        let launch = self.path("launch.json");
+        fs::write(&launch, serde_json::to_string(&(self.isolation.plan(), app)).unwrap()).unwrap();
+        let identity = match UidPool::new(sandbox::DEFAULT_BASE).take() {
+            Some(uid) if self.isolation.has(Feature::OwnUid) => {
+                chown(self.path("root"), Some(uid), Some(uid)).unwrap();
+                Identity::Own(uid)
+            }
+            Some(_) | None => Identity::Controllers,
+        };
+        let args = ["--exact", "facade_of_the_other_tests", "--nocapture"].map(OsStr::new);
+        let program = std::env::current_exe().unwrap();
+        let mut command = sandbox::enclave_command(&self.isolation.plan(), identity, &program, &args);
+        command.env(LAUNCH, launch).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a shell script as the app and returns what it printed.
+    fn run(&self, script: &str) -> String {
+        let output = self.command(script).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} {errors}", output.status);
+        String::from_utf8(output.stdout).unwrap() + &errors
+    }
+
+    fn has(&self, features: &[Feature]) -> bool {
+        let has = features.iter().all(|feature| self.isolation.has(*feature));
+        if !has {
+            eprintln!("not tried here: {:?}", self.isolation.describe());
+        }
+        has
+    }
+}
+
+fn find(tool: &str) -> PathBuf {
+    let directories = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+    directories.iter().map(|dir| Path::new(dir).join(tool)).find(|path| path.exists()).unwrap()
+}
+
+#[test]
+fn every_step_has_an_answer_and_a_line() {
+    let isolation = sandbox::probe();
+    assert_eq!(isolation.describe().len(), 16);
+    for (feature, reason) in isolation.missing() {
+        assert!(!reason.is_empty(), "{feature:?}");
+    }
+}
+
+#[test]
+fn an_app_is_an_unprivileged_user_with_only_its_environment() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::OwnRoot]) {
+        return;
+    }
+    let said =
+        enclave.run("id; echo greeting=$GREETING; echo launch=$SANDBOX_TEST_LAUNCH; cat /proc/self/status");
+    for expected in
+        ["uid=1000 gid=1000", "greeting=hi\n", "launch=\n", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"]
+    {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+}
+
+#[test]
+fn an_app_sees_no_process_of_the_machine_or_of_its_facade() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::AppProc]) {
+        return;
+    }
+    let said = enclave.run("echo pid=$$; cd /proc; for p in [0-9]*; do echo seen=$p; done");
+    assert!(said.contains("pid=1\n"), "{said}");
+    assert_eq!(said.matches("seen=").count(), 1, "{said}");
+}
+
+#[test]
+fn an_app_sees_only_its_own_files_and_writes_only_where_it_may() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::OwnRoot]) {
+        return;
+    }
+    let outside = enclave.dir.path().display();
+    let script = format!(
+        "echo root=$(ls /); ls {outside}; touch /x; touch /bin/x; touch /dev/x; touch /tmp/x && echo tmp=written; \
+         cp /bin/id /tmp/id && /tmp/id; echo null > /dev/null && echo devices=work"
+    );
+    let said = enclave.run(&script);
+    assert!(said.contains("tmp=written") && said.contains("devices=work"), "{said}");
+    assert!(!said.contains("blobs"), "{said}");
+    assert!(!said.contains("uid="), "what was written must not be executable: {said}");
+    assert_eq!(said.matches("Read-only file system").count(), 3, "{said}");
+    assert!(said.contains("root=bin dev lib"), "{said}");
+    assert!(!enclave.path("root/bin").exists(), "the mounts are the enclave's alone");
+}
+
+#[test]
+fn an_app_can_gain_nothing_by_making_namespaces_or_mounting() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::OwnRoot]) {
+        return;
+    }
+    let said =
+        enclave.run("unshare --user id; unshare --mount id; mount -t tmpfs tmpfs /tmp && echo mounted");
+    assert!(!said.contains("uid=") && !said.contains("mounted"), "{said}");
+}
+
+#[test]
+fn an_enclave_has_a_loopback_interface_and_no_other() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::Network, Feature::AppProc]) {
+        return;
+    }
+    let said = enclave.run("cat /proc/net/dev; cat /proc/net/if_inet6; cat /proc/net/route");
+    let interfaces: Vec<&str> =
+        said.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
+    assert_eq!(interfaces, ["lo", "app ended", "test result"], "{said}");
+}
+
+#[test]
+fn limits_stop_a_flood_of_processes() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::OwnRoot, Feature::Limits]) {
+        return;
+    }
+    let said = enclave.run("i=0; while [ $i -lt 40 ]; do sleep 30 & i=$((i+1)); done");
+    assert!(said.to_lowercase().contains("cannot fork"), "{said}");
+}
+
+/// How many processes there are from this one down.
+fn count_from(pid: u32) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let children =
+        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
+    let children: Vec<u32> = children.flat_map(|line| numbers(&line)).collect();
+    1 + children.into_iter().map(count_from).sum::<usize>()
+}
+
+fn numbers(line: &str) -> Vec<u32> {
+    line.split_ascii_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+/// Waits until the app itself says that it runs.
+fn started(mut command: Command) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = command.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("app-runs") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the app never ran");
+    }
+    (child, output)
+}
+
+#[test]
+fn nothing_survives_the_outermost_process() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::ParentDeath, Feature::AppPid]) {
+        return;
+    }
+    let (mut child, mut output) = started(enclave.command("echo app-runs; sleep 600 & sleep 600"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Every process of the enclave holds the other end of the pipe: it ends when the last of them has ended.
+    output.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn nothing_survives_a_parent_that_is_killed() {
+    let enclave = Enclave::new();
+    if !enclave.has(&[Feature::ParentDeath, Feature::AppPid]) {
+        return;
+    }
+    // A shell stands for the controller: it starts the enclave and is killed.
+    let inner = enclave.command("echo app-runs; sleep 600 & sleep 600");
+    let mut parent = Command::new("sh");
+    parent.args(["-c", "\"$@\" & wait", "sh"]).arg(inner.get_program()).args(inner.get_args());
+    parent.env(LAUNCH, enclave.path("launch.json")).stdin(Stdio::null()).stdout(Stdio::piped());
+    let (mut parent, mut output) = started(parent);
+    assert!(count_from(parent.id()) >= 5, "controller, unshare, facade, unshare, app");
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    output.read_to_end(&mut Vec::new()).unwrap();
+}
