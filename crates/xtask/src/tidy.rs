@@ -3,6 +3,7 @@
 mod codes;
 mod files;
 mod floors;
+mod tests_named;
 
 use std::fmt;
 use std::fs;
@@ -48,6 +49,7 @@ pub fn run(root: &Path) -> Result<()> {
     let mut findings = floors::check(root, &packages);
     findings.extend(files::check(&sources));
     findings.extend(codes::check(&sources));
+    findings.extend(tests_named::check(&sources));
     for finding in &findings {
         println!("{finding}");
     }
