@@ -1,35 +1,41 @@
 //! Certificates, paths, requests and tokens, against OpenSSL and against their own refusals.
 #![allow(clippy::unwrap_used)]
 
+mod build;
+mod ek;
+mod hostile;
+mod paths;
+mod tokens;
+
 use std::process::Command;
 
 use names::{Part, TrustDomain};
 use pki::profile::{self, KeyPurpose};
 use pki::{Certificate, Issuer, Oid, Serial, SigningKey, SoftwareKey, Validity, csr, path, path::PathError};
 
-const NOW: u64 = 1_795_000_000;
-const HOUR: u64 = 3600;
+pub(crate) const NOW: u64 = 1_795_000_000;
+pub(crate) const HOUR: u64 = 3600;
 
-fn key(seed: u8) -> SoftwareKey {
+pub(crate) fn key(seed: u8) -> SoftwareKey {
     SoftwareKey::from_bytes(&[seed; 32]).unwrap()
 }
 
-fn serial(seed: u8) -> Serial {
+pub(crate) fn serial(seed: u8) -> Serial {
     Serial::from_random([seed; 16])
 }
 
-fn domain() -> TrustDomain {
+pub(crate) fn domain() -> TrustDomain {
     "sealwright.internal".parse().unwrap()
 }
 
 /// A root, an issuing authority and the keys of both.
-struct Authorities {
-    root: Certificate,
-    issuing: Certificate,
-    issuing_key: SoftwareKey,
+pub(crate) struct Authorities {
+    pub(crate) root: Certificate,
+    pub(crate) issuing: Certificate,
+    pub(crate) issuing_key: SoftwareKey,
 }
 
-fn authorities() -> Authorities {
+pub(crate) fn authorities() -> Authorities {
     let (root_key, issuing_key) = (key(1), key(2));
     let root = profile::Root { common_name: "Sealwright Root" }
         .issue(&root_key, Validity::starting(NOW, profile::ROOT_LIFE), serial(1))
@@ -46,23 +52,23 @@ fn authorities() -> Authorities {
 }
 
 impl Authorities {
-    fn issuer(&self) -> Issuer<'_> {
+    pub(crate) fn issuer(&self) -> Issuer<'_> {
         Issuer::new(&self.issuing, &self.issuing_key).unwrap()
     }
 
-    fn facade(&self) -> Certificate {
+    pub(crate) fn facade(&self) -> Certificate {
         let enclave = domain().enclave(&names::EnclaveId::from_bytes([7; 16]));
         profile::Facade { dns_name: "notes-alice.enclaves.localhost", enclave: &enclave }
             .issue(&self.issuer(), key(3).public_key_spki(), Validity::starting(NOW, HOUR), serial(3))
             .unwrap()
     }
 
-    fn chain(&self, leaf: &Certificate) -> Vec<Vec<u8>> {
+    pub(crate) fn chain(&self, leaf: &Certificate) -> Vec<Vec<u8>> {
         [leaf, &self.issuing, &self.root].iter().map(|certificate| certificate.der().to_vec()).collect()
     }
 }
 
-fn openssl(arguments: &[&str]) -> String {
+pub(crate) fn openssl(arguments: &[&str]) -> String {
     let output = Command::new("openssl").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
