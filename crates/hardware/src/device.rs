@@ -93,3 +93,9 @@ pub(crate) fn stated_length(header: &[u8; HEADER]) -> Result<usize, DeviceError>
         Err(DeviceError::ResponseSize(stated))
     }
 }
+
+impl Device for Box<dyn Device> {
+    fn transact(&mut self, command: &[u8]) -> Result<Vec<u8>, DeviceError> {
+        self.as_mut().transact(command)
+    }
+}

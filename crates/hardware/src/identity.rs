@@ -5,7 +5,7 @@ use tpm2::attributes::ObjectAttributes;
 use tpm2::command::{ActivateCredential, CreatePrimary, PolicySecret, ReadPublic};
 use tpm2::session::{Authorization, Secrecy, SessionKind};
 use tpm2::template::{self, EK_POLICY_A};
-use tpm2::{Credential, Entity, Handle, PublicArea};
+use tpm2::{Credential, Entity, Handle, PublicArea, WireError};
 use x509_cert::Certificate;
 use zeroize::Zeroizing;
 
@@ -18,6 +18,11 @@ pub struct EndorsementKey {
 }
 
 impl EndorsementKey {
+    /// The key in the TPM.
+    pub fn key(&self) -> &LoadedKey {
+        &self.key
+    }
+
     /// The key.
     pub fn public(&self) -> &PublicArea {
         self.key.public()
@@ -26,6 +31,45 @@ impl EndorsementKey {
     /// The certificate, as DER. Nobody has checked who signed it.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
+    }
+}
+
+/// The kinds of endorsement key that we look for, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EkKind {
+    /// RSA-2048, template L-1.
+    Rsa2048,
+    /// P-256, template L-2.
+    P256,
+    /// P-384, template H-3.
+    P384,
+}
+
+impl EkKind {
+    const ALL: [Self; 3] = [Self::Rsa2048, Self::P256, Self::P384];
+
+    fn template(self) -> Result<PublicArea, WireError> {
+        match self {
+            Self::Rsa2048 => template::ek_rsa2048(),
+            Self::P256 => template::ek_p256(),
+            Self::P384 => template::ek_p384(),
+        }
+    }
+
+    fn certificate(self) -> Handle {
+        match self {
+            Self::Rsa2048 => Handle::NV_EK_CERTIFICATE_RSA,
+            Self::P256 => Handle::NV_EK_CERTIFICATE_P256,
+            Self::P384 => Handle::NV_EK_CERTIFICATE_P384,
+        }
+    }
+
+    fn persistent(self) -> Handle {
+        match self {
+            Self::Rsa2048 => Handle::PERSISTENT_EK_RSA,
+            Self::P256 => Handle::PERSISTENT_EK_P256,
+            Self::P384 => Handle::PERSISTENT_EK_P384,
+        }
     }
 }
 
@@ -58,26 +102,36 @@ impl AkPurpose {
 }
 
 impl Tpm {
-    /// The RSA-2048 endorsement key whose certificate is in the TPM.
+    /// The first endorsement key whose certificate is in the TPM.
     pub fn endorsement_key(&mut self) -> Result<EndorsementKey, TpmError> {
-        let bytes = self.read_nv(Handle::NV_EK_CERTIFICATE_RSA)?.ok_or(TpmError::NoEndorsementCertificate)?;
+        for kind in EkKind::ALL {
+            if let Some(key) = self.endorsement_key_of(kind)? {
+                return Ok(key);
+            }
+        }
+        Err(TpmError::NoEndorsementCertificate)
+    }
+
+    /// The endorsement key of this kind; none if the TPM has no certificate for one.
+    pub fn endorsement_key_of(&mut self, kind: EkKind) -> Result<Option<EndorsementKey>, TpmError> {
+        let Some(bytes) = self.read_nv(kind.certificate())? else { return Ok(None) };
         let (certificate, subject_public_key) =
             parse_certificate(&bytes).ok_or(TpmError::EndorsementCertificate)?;
-        let template = template::ek_rsa2048()?;
+        let template = kind.template()?;
         let is_certified = |public: &PublicArea| {
             template.is_template_of(public)
                 && public.subject_public_key().is_ok_and(|key| key == subject_public_key)
         };
 
-        if let Some(public) = self.persistent(Handle::PERSISTENT_EK_RSA)?.filter(&is_certified) {
-            let key = self.adopt_persistent(Handle::PERSISTENT_EK_RSA, public);
-            return Ok(EndorsementKey { key, certificate });
+        if let Some(public) = self.persistent(kind.persistent())?.filter(&is_certified) {
+            let key = self.adopt_persistent(kind.persistent(), public);
+            return Ok(Some(EndorsementKey { key, certificate }));
         }
         let key = self.create_primary(Handle::ENDORSEMENT, &template)?;
         if !is_certified(key.public()) {
             return Err(TpmError::EndorsementKeyMismatch);
         }
-        Ok(EndorsementKey { key, certificate })
+        Ok(Some(EndorsementKey { key, certificate }))
     }
 
     /// An attestation key of this node: always the same key for the same TPM and purpose.
@@ -89,11 +143,10 @@ impl Tpm {
     /// under a salt that only the TPM with the endorsement key can read.
     pub fn activate(
         &mut self,
-        endorsement_key: &EndorsementKey,
+        ek: &LoadedKey,
         attestation_key: &LoadedKey,
         credential: &Credential,
     ) -> Result<Zeroizing<Vec<u8>>, TpmError> {
-        let ek = &endorsement_key.key;
         self.in_session(SessionKind::Hmac, Some(ek), |tpm, protection| {
             let mut run = |tpm: &mut Self, by: Authorization<'_>| {
                 let [attestation_key, endorsement_key] = tpm.entities([attestation_key, ek])?;

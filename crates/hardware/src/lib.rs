@@ -22,7 +22,7 @@ pub use char_device::CharDevice;
 pub use delayed::Delayed;
 pub use device::{Device, DeviceError};
 pub use factory::Anchors;
-pub use identity::{AkPurpose, EndorsementKey};
+pub use identity::{AkPurpose, EkKind, EndorsementKey};
 pub use owner::{Lane, OwnerError, OwnerThread, TpmHandle};
 pub use replay::{Exchange, Recorder, Replay};
 pub use software::SoftwareTpm;

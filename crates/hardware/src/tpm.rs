@@ -52,7 +52,7 @@ pub enum TpmError {
     #[error("the system gives no random bytes")]
     Random(#[from] getrandom::Error),
     /// There is no endorsement certificate.
-    #[error("the TPM has no endorsement certificate for an RSA-2048 key")]
+    #[error("the TPM has no endorsement certificate")]
     NoEndorsementCertificate,
     /// The endorsement certificate is not one.
     #[error("the endorsement certificate is malformed")]
@@ -209,7 +209,7 @@ impl Tpm {
         }
     }
 
-    pub(crate) fn flush(&mut self, handle: Handle) {
+    fn flush(&mut self, handle: Handle) {
         if let Err(error) = self.execute_now(&FlushContext(handle), &mut []) {
             // The slot stays taken; the device reports the same trouble to the next command.
             tracing::warn!(?handle, %error, "flush");
@@ -217,7 +217,7 @@ impl Tpm {
     }
 
     /// Keeps a transient object until the returned key is dropped.
-    pub(crate) fn adopt(&mut self, handle: Handle, public: PublicArea) -> LoadedKey {
+    pub fn adopt(&mut self, handle: Handle, public: PublicArea) -> LoadedKey {
         let used = self.tick();
         self.keep(Place::Loaded { handle, used }, public)
     }
@@ -238,10 +238,7 @@ impl Tpm {
     }
 
     /// The keys as the TPM has them now, all loaded at the same time.
-    pub(crate) fn entities<const N: usize>(
-        &mut self,
-        keys: [&LoadedKey; N],
-    ) -> Result<[Entity; N], TpmError> {
+    pub fn entities<const N: usize>(&mut self, keys: [&LoadedKey; N]) -> Result<[Entity; N], TpmError> {
         self.flush_released();
         let mut pinned: Vec<Handle> = keys.iter().filter_map(|key| self.loaded(key)).collect();
         for key in keys {
@@ -290,7 +287,7 @@ impl Tpm {
 
     /// Runs `body` in a session of this kind and flushes the session afterwards. A salt key makes the session one in
     /// which parameters can be encrypted.
-    pub(crate) fn in_session<T>(
+    pub fn in_session<T>(
         &mut self,
         kind: SessionKind,
         salted_by: Option<&LoadedKey>,

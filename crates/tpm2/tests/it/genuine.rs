@@ -83,9 +83,16 @@ fn a_sha1_signature_is_refused_by_name_before_any_key_is_asked() {
     assert_eq!(Signature::parse(&signature), Err(SignatureError::HashRefused(HashAlgorithm::Sha1)));
 }
 
+#[derive(Default)]
+struct GoogleQuote {
+    attest: Vec<u8>,
+    signature: Vec<u8>,
+    pcrs: BTreeMap<u64, Vec<u8>>,
+}
+
 struct Sample {
     public: PublicArea,
-    quotes: Vec<(Vec<u8>, Vec<u8>, BTreeMap<u64, Vec<u8>>)>,
+    quotes: Vec<GoogleQuote>,
 }
 
 /// attest.Attestation of go-tpm-tools: 1 AK public area, 2 quotes of 1 TPMS_ATTEST, 2 signature, 3 PCRs by number.
@@ -95,12 +102,12 @@ fn google(name: &str) -> Sample {
         match field {
             Field::Bytes(1, public) => sample.0 = Some(PublicArea::parse(&public).unwrap()),
             Field::Bytes(2, quote) => {
-                let mut parts = (Vec::new(), Vec::new(), BTreeMap::new());
+                let mut parts = GoogleQuote::default();
                 for part in protobuf(&quote) {
                     match part {
-                        Field::Bytes(1, attest) => parts.0 = attest,
-                        Field::Bytes(2, signature) => parts.1 = signature,
-                        Field::Bytes(3, pcrs) => parts.2 = google_pcrs(&pcrs),
+                        Field::Bytes(1, attest) => parts.attest = attest,
+                        Field::Bytes(2, signature) => parts.signature = signature,
+                        Field::Bytes(3, pcrs) => parts.pcrs = google_pcrs(&pcrs),
                         _ => {}
                     }
                 }
@@ -140,7 +147,7 @@ fn quotes_of_a_google_machine_verify_and_their_pcrs_add_up() {
         let sample = google(name);
         sample.public.check_restricted_signing_key().unwrap();
         assert_eq!(sample.quotes.len(), 3);
-        for (attest, signature, pcrs) in sample.quotes {
+        for GoogleQuote { attest, signature, pcrs } in sample.quotes {
             let attest = Attest::parse(&attest).unwrap();
             verify_signature(&sample.public, attest.as_bytes(), &Signature::parse(&signature).unwrap())
                 .unwrap();

@@ -1,0 +1,125 @@
+//! The software TPM as a process: its files, its lock, its end.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use der::Decode;
+use hardware::{CharDevice, DeviceError, SoftwareTpm, Tpm};
+use x509_cert::Certificate;
+
+use crate::support::{folder, software_tpm};
+
+#[test]
+fn a_machine_is_made_once_with_a_chain_of_its_own() {
+    // A space in the path: the factory's programs read it from configuration files.
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("a folder");
+    let device = SoftwareTpm::start(&folder).unwrap();
+    let anchors = device.anchors().clone();
+    let ek = Tpm::start(device).unwrap().endorsement_key().unwrap();
+    let [leaf, issuer, root] =
+        [ek.certificate(), &anchors.issuer, &anchors.root].map(|der| Certificate::from_der(der).unwrap());
+    let name = |certificate: &Certificate| certificate.tbs_certificate().subject().clone();
+    assert_eq!(leaf.tbs_certificate().issuer(), &name(&issuer));
+    assert_eq!(issuer.tbs_certificate().issuer(), &name(&root));
+    assert_eq!(root.tbs_certificate().issuer(), &name(&root));
+
+    let again = SoftwareTpm::start(&folder).unwrap();
+    assert_eq!(again.anchors(), &anchors);
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn nobody_keeps_the_keys_of_the_software_ca() {
+    let folder = folder();
+    let mut files = Vec::new();
+    walk(folder.path(), &mut files);
+    for file in files {
+        let content = std::fs::read(&file).unwrap();
+        let is_private_key = content.windows(11).any(|window| window == b"PRIVATE KEY");
+        assert!(!is_private_key, "{}", file.display());
+    }
+}
+
+fn walk(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { walk(&path, files) } else { files.push(path) }
+    }
+}
+
+#[test]
+fn a_half_made_machine_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("machine.new/state")).unwrap();
+    std::fs::write(folder.path().join("machine.new/state/tpm2-00.permall"), b"half").unwrap();
+    let mut tpm = Tpm::start(SoftwareTpm::start(folder.path()).unwrap()).unwrap();
+    tpm.endorsement_key().unwrap();
+    assert!(!folder.path().join("machine.new").exists());
+}
+
+#[test]
+fn one_folder_has_one_user() {
+    let folder = folder();
+    let first = SoftwareTpm::start(folder.path()).unwrap();
+    assert!(matches!(SoftwareTpm::start(folder.path()), Err(DeviceError::InUse(_))));
+    drop(first);
+    SoftwareTpm::start(folder.path()).unwrap();
+}
+
+#[test]
+fn a_state_that_swtpm_does_not_take_is_an_error_that_says_why() {
+    let folder = folder();
+    std::fs::write(folder.path().join("machine/state/tpm2-00.permall"), b"not a state").unwrap();
+    match SoftwareTpm::start(folder.path()) {
+        Err(DeviceError::Software { program: "swtpm", output, .. }) => assert!(!output.is_empty()),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("started"),
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    match CharDevice::open(Path::new("/dev/no-such-tpm")) {
+        Err(DeviceError::Open { path, .. }) => assert_eq!(path, Path::new("/dev/no-such-tpm")),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("opened"),
+    }
+}
+
+/// The part of `killing_its_owner_leaves_no_orphan` that runs in a process of its own and is killed.
+#[test]
+fn owner_process() {
+    let Some(folder) = std::env::var_os("SEALWRIGHT_TEST_TPM_FOLDER") else { return };
+    let device = SoftwareTpm::start(Path::new(&folder)).unwrap();
+    println!("swtpm={}", device.pid());
+    // Until the test kills us; if the test itself dies, standard input ends.
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+}
+
+#[test]
+fn killing_its_owner_leaves_no_orphan_and_the_next_start_works() {
+    let (folder, tpm) = software_tpm();
+    drop(tpm);
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "software::owner_process", "--nocapture"])
+        .env("SEALWRIGHT_TEST_TPM_FOLDER", folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = std::io::BufReader::new(owner.stdout.take().unwrap());
+    let pid: u32 = std::io::BufRead::lines(output)
+        .find_map(|line| line.unwrap().split_once("swtpm=")?.1.trim().parse().ok())
+        .unwrap();
+    assert!(Path::new(&format!("/proc/{pid}")).exists());
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    // Waits for the old one to let go of the state.
+    let mut tpm = Tpm::start(SoftwareTpm::start(folder.path()).unwrap()).unwrap();
+    tpm.random(1).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    assert!(status.is_empty() || status.contains("State:\tZ"), "swtpm {pid} is still there: {status}");
+}
