@@ -170,4 +170,20 @@ mod tests {
         drop(place);
         assert!(hasher.hash(secret("correct horse battery")).await.is_ok());
     }
+
+    /// A client that hangs up must not make room while its hash still runs (solana-foundation/solana-private-channels PR#247).
+    #[tokio::test]
+    async fn a_caller_that_hangs_up_makes_no_room() {
+        let hasher = Hasher::start(Hashing { threads: 1, queue: 0 }).await.unwrap();
+        let work = |release: std::sync::mpsc::Receiver<()>| move || release.recv().ok();
+        let (release, waiting) = std::sync::mpsc::channel();
+        let mut hung_up = Box::pin(hasher.run(work(waiting)));
+        assert!(futures_util::poll!(&mut hung_up).is_pending());
+        drop(hung_up);
+        assert!(matches!(hasher.hash(secret("correct horse battery")).await, Err(HashError::Busy)));
+        release.send(()).unwrap();
+        let place = hasher.places.acquire().await.unwrap();
+        drop(place);
+        assert!(hasher.hash(secret("correct horse battery")).await.is_ok());
+    }
 }

@@ -132,11 +132,11 @@ impl Store {
     }
 }
 
-/// The steps that there are. A state may follow itself: after a crash the next run takes the same step again.
+/// The steps that there are. A state may follow itself, and `starting` may follow any: after a crash the next run takes up what was left.
 fn is_step(from: State, to: State) -> bool {
     match to {
         State::Pending => false,
-        State::Starting => from != State::Stopping,
+        State::Starting => true,
         State::Running => from == State::Starting,
         State::Stopping => from != State::Stopped,
         State::Stopped => from == State::Stopping || from == State::Failed || from == State::Pending,
