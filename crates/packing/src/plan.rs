@@ -79,7 +79,10 @@ impl Plan {
     /// Adds what one line of `files` names.
     pub(crate) fn add_spec(&mut self, base: &Path, spec: &FileSpec) -> Result<(), PackError> {
         let from = base.join(&spec.from);
-        let metadata = fs::metadata(&from).map_err(|source| PackError::Io { path: from.clone(), source })?;
+        let metadata = match fs::metadata(&from) {
+            Err(error) if spec.optional && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found.map_err(|source| PackError::Io { path: from.clone(), source })?,
+        };
         let walk = Walk { top: &from, spec };
         if metadata.is_dir() {
             if let Some(to) = &spec.to {

@@ -41,6 +41,9 @@ pub struct FileSpec {
     /// Whether the shared objects and the loader that it needs come along.
     #[serde(default)]
     pub libraries: bool,
+    /// Whether it may be missing on this machine; then nothing takes its place.
+    #[serde(default)]
+    pub optional: bool,
     /// Names (`tests`, `*.pyc`) or paths below `from` (`lib/test`) that stay behind; `*` stands for part of one name.
     #[serde(default)]
     pub exclude: Vec<String>,

@@ -117,6 +117,9 @@ fn a_missing_source_is_named() {
     fs::remove_dir_all(dir.path().join("site")).unwrap();
     let error = packing::pack(&AppSpec::from_yaml(APP).unwrap(), dir.path(), |_| ()).unwrap_err();
     assert!(error.to_string().ends_with("site"), "{error}");
+    let optional = APP.replace("to: /srv,", "to: /srv, optional: true,");
+    let packed = packing::pack(&AppSpec::from_yaml(&optional).unwrap(), dir.path(), |_| ()).unwrap();
+    assert!(packed.manifest.entries().iter().all(|entry| !entry.path().as_str().starts_with("/srv")));
 }
 
 #[test]

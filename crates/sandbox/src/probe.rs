@@ -203,7 +203,7 @@ pub fn probe() -> Isolation {
     }
     let app_steps = [Feature::AppUser, Feature::AppPid, Feature::AppMount, Feature::AppIpc, Feature::AppProc];
     for feature in app_steps {
-        let support = one_more(&found, feature, |plan| attempt_app(plan));
+        let support = one_more(&found, feature, attempt_app);
         found.0.insert(feature, support);
     }
     let root = one_more(&found, Feature::OwnRoot, |plan| attempt_root(&plan.enclave, &plan.app));

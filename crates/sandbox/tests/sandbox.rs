@@ -5,16 +5,19 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use packing::{AppSpec, Blobs};
 use sandbox::{Feature, Identity, Isolation, UidPool};
+use workload::Manifest;
 use workload::launch::AppLaunch;
 
 const LAUNCH: &str = "SANDBOX_TEST_LAUNCH";
+const FETCH: &str = "SANDBOX_TEST_FETCH";
 
 /// The facade of these tests: not a test by itself, but what [`Enclave::start`] runs inside.
 #[test]
@@ -26,37 +29,62 @@ fn facade_of_the_other_tests() {
     if isolation.own_root {
         sandbox::prepare_root(&app).unwrap();
     }
-    let status = sandbox::app_command(&isolation, &app).status().unwrap();
-    println!("app ended: {status}");
+    let mut command = sandbox::app_command(&isolation, &app);
+    if std::env::var_os(FETCH).is_some() {
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        println!("{}", fetch(&app.endpoint, &mut child));
+        return child.kill().unwrap();
+    }
+    println!("app ended: {}", command.status().unwrap());
+}
+
+/// What the app answers to `GET /`, as soon as it listens.
+fn fetch(endpoint: &workload::Endpoint, app: &mut Child) -> String {
+    let workload::Endpoint::Port(port) = endpoint else { panic!("a port") };
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", *port)) {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            return answer;
+        }
+        assert_eq!(app.try_wait().unwrap(), None, "the app ended");
+        std::thread::yield_now();
+    }
 }
 
 /// A folder with an app that is a shell, and everything that the shell's tests call.
 struct Enclave {
     dir: tempfile::TempDir,
     isolation: Isolation,
+    manifest: Manifest,
 }
 
 impl Enclave {
     fn new() -> Self {
-        // Not in the home folder, which may be closed to other users.
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let tools: String = ["sh", "id", "ls", "cat", "touch", "cp", "unshare", "sleep", "mount"]
             .iter()
             .map(|tool| format!("  - {{from: {}, to: /bin/{tool}, libraries: true}}\n", find(tool).display()))
             .collect();
         let yaml = format!(
-            "name: shell\nversion: '1'\ncommand: /bin/sh\nport: 80\nwritable: [/tmp]\nfiles:\n{tools}\
-             resources: {{memory: 64MiB, processes: 16}}\n"
+            "name: shell\nversion: '1'\ncommand: /bin/sh\nport: 80\nwritable: [/tmp]\nenv: {{GREETING: hi}}\n\
+             files:\n{tools}resources: {{memory: 64MiB, processes: 16}}\n"
         );
-        let packed = packing::pack(&AppSpec::from_yaml(&yaml).unwrap(), dir.path(), |_| ()).unwrap();
+        Self::of(&yaml, Path::new("/"))
+    }
+
+    fn of(yaml: &str, base: &Path) -> Self {
+        // Not in the home folder, which may be closed to other users.
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let packed = packing::pack(&AppSpec::from_yaml(yaml).unwrap(), base, |_| ()).unwrap();
         let blobs = Blobs::open_dir(dir.path().join("blobs")).unwrap();
         for (digest, source) in &packed.sources {
             blobs.put(digest, fs::File::open(source).unwrap()).unwrap();
         }
         packing::materialise(&packed.manifest, &blobs, &dir.path().join("copy")).unwrap();
         fs::create_dir(dir.path().join("root")).unwrap();
-        Self { dir, isolation: sandbox::probe() }
+        Self { dir, isolation: sandbox::probe(), manifest: packed.manifest }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -64,16 +92,20 @@ impl Enclave {
     }
 
     fn command(&self, script: &str) -> Command {
+        self.command_with(vec!["-c".into(), script.into()])
+    }
+
+    fn command_with(&self, args: Vec<String>) -> Command {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         let app = AppLaunch {
             root: text(packing::rootfs(&self.path("copy"))),
             mount_point: text(self.path("root")),
-            command: "/bin/sh".parse().unwrap(),
-            args: vec!["-c".into(), script.into()],
-            env: [("GREETING".into(), "hi".into())].into(),
-            endpoint: workload::Endpoint::Port(80),
-            writable: vec!["/tmp".parse().unwrap()],
-            resources: workload::Resources { memory: Some(64 << 20), processes: Some(16) },
+            command: self.manifest.command().clone(),
+            args,
+            env: self.manifest.env().clone(),
+            endpoint: self.manifest.endpoint().clone(),
+            writable: self.manifest.writable().to_vec(),
+            resources: *self.manifest.resources(),
         };
         let launch = self.path("launch.json");
         fs::write(&launch, serde_json::to_string(&(self.isolation.plan(), app)).unwrap()).unwrap();
@@ -255,4 +287,35 @@ fn nothing_survives_a_parent_that_is_killed() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     output.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn the_examples_answer_from_inside() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let cases = [
+        ("hello", "target/debug/hello", "from inside the enclave"),
+        ("files", "/usr/bin/python3.11", "Served by Python"),
+        ("nginx", "/usr/sbin/nginx", "Served by Debian's nginx"),
+    ];
+    for (name, needs, expected) in cases {
+        if !examples.join("..").join(needs).exists() {
+            eprintln!("not tried here: {name} needs {needs}");
+            continue;
+        }
+        let folder = examples.join(name);
+        let enclave = Enclave::of(&fs::read_to_string(folder.join("app.yaml")).unwrap(), &folder);
+        if !enclave.has(&[Feature::OwnRoot, Feature::Network]) {
+            return;
+        }
+        let mut command = enclave.command_with(enclave.manifest.args().to_vec());
+        let output = command.env(FETCH, "1").output().unwrap();
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains(expected), "{name}: {said} {errors}");
+        eprintln!(
+            "{name}: {} entries, {} bytes",
+            enclave.manifest.entries().len(),
+            enclave.manifest.total_size()
+        );
+    }
 }
