@@ -1,0 +1,161 @@
+//! From the command line to one typed value, in one step.
+
+mod parse;
+mod raw;
+mod typed;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use raw::{Raw, RawApp, RawAuth, RawContext, RawEnclave, RawGlobals, RawOutput, RawTrust, RawVerb, RawWait};
+
+pub(crate) use typed::{
+    App, Auth, Body, Command, Confirmation, ContextChoice, ContextVerb, DemoOptions, Enclave, Globals,
+    Invocation, Method, Moment, Output, Part, PasswordSource, ServiceMode, ServiceOptions, Simulated, Tpm,
+    TrustOptions, UpOptions, UserChoice, VerifyFile, VersionChoice, Wait,
+};
+
+/// What the environment says, read once.
+#[derive(Default)]
+pub(crate) struct Environment {
+    pub(crate) context: Option<OsString>,
+    pub(crate) user: Option<String>,
+}
+
+impl Environment {
+    /// The environment of this process. An empty variable is none.
+    pub(crate) fn read() -> Self {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            context: set("SEALWRIGHT_CONTEXT"),
+            user: set("SEALWRIGHT_USER").and_then(|v| v.into_string().ok()),
+        }
+    }
+}
+
+/// Reads the command line. Flags come before the environment.
+///
+/// # Errors
+/// What clap prints: a usage error, or a help text that was asked for.
+pub(crate) fn read<I>(arguments: I, environment: Environment) -> Result<Invocation, clap::Error>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let Raw { globals, verb } = Raw::try_parse_from(arguments)?;
+    Ok(Invocation { globals: read_globals(globals, environment)?, command: command(verb) })
+}
+
+fn read_globals(raw: RawGlobals, environment: Environment) -> Result<Globals, clap::Error> {
+    let context = raw.context.or_else(|| environment.context.map(Into::into));
+    let user = match (raw.user, environment.user) {
+        (Some(user), _) => UserChoice::Given(user),
+        (None, None) => UserChoice::Current,
+        (None, Some(text)) => UserChoice::Given(text.parse().map_err(|error| {
+            Raw::command().error(ErrorKind::ValueValidation, format!("SEALWRIGHT_USER is {text:?}: {error}"))
+        })?),
+    };
+    let output = match raw.output {
+        RawOutput::Text => Output::Text,
+        RawOutput::Json => Output::Json,
+    };
+    Ok(Globals { context: context.map_or(ContextChoice::Current, ContextChoice::Given), user, output })
+}
+
+fn command(verb: RawVerb) -> Command {
+    match verb {
+        RawVerb::Up(raw) => Command::Up(UpOptions {
+            data: raw.data,
+            listen: raw.listen,
+            ready_file: raw.ready_file,
+            tpm: raw.tpm,
+            config: raw.config,
+        }),
+        RawVerb::Auth(raw) => Command::Auth(auth(raw)),
+        RawVerb::App(raw) => Command::App(app(raw)),
+        RawVerb::Enclave(raw) => Command::Enclave(enclave(raw)),
+        RawVerb::Demo(raw) => Command::Demo(DemoOptions { data: raw.data }),
+        RawVerb::Verify(raw) => {
+            Command::Verify(VerifyFile { file: raw.file, at: raw.at, trust: trust(raw.trust) })
+        }
+        RawVerb::Context(RawContext::Show) => Command::Context(ContextVerb::Show),
+        RawVerb::Context(RawContext::Use { file }) => Command::Context(ContextVerb::Use { file }),
+        RawVerb::Doctor(raw) => Command::Doctor { data: raw.data },
+        RawVerb::ExitCodes => Command::ExitCodes,
+        RawVerb::Gateway(raw) => service(Part::Gateway, raw),
+        RawVerb::Controller(raw) => service(Part::Controller, raw),
+        RawVerb::Agent(raw) => service(Part::Agent, raw),
+        RawVerb::Verifier(raw) => service(Part::Verifier, raw),
+        RawVerb::Signer(raw) => service(Part::Signer, raw),
+        RawVerb::Edge(raw) => service(Part::Edge, raw),
+        RawVerb::Facade(raw) => service(Part::Facade, raw),
+    }
+}
+
+fn auth(raw: RawAuth) -> Auth {
+    let source = |raw: raw::RawPassword| match raw.password_stdin {
+        true => PasswordSource::Stdin,
+        false => PasswordSource::Prompt,
+    };
+    match raw {
+        RawAuth::Signup { name, password } => Auth::SignUp { name, password: source(password) },
+        RawAuth::Login { name, password } => Auth::LogIn { name, password: source(password) },
+        RawAuth::Logout => Auth::LogOut,
+        RawAuth::Status => Auth::Status,
+    }
+}
+
+fn app(raw: RawApp) -> App {
+    match raw {
+        RawApp::Publish { file } => App::Publish { file },
+        RawApp::List => App::List,
+        RawApp::Show { name } => App::Show { name },
+        RawApp::Digest { file } => App::Digest { file },
+    }
+}
+
+fn enclave(raw: RawEnclave) -> Enclave {
+    match raw {
+        RawEnclave::Create { name, app, version, wait: raw } => {
+            let version = version.map_or(VersionChoice::Newest, VersionChoice::Exactly);
+            Enclave::Create { name, app, version, wait: wait(&raw) }
+        }
+        RawEnclave::List => Enclave::List,
+        RawEnclave::Show { name } => Enclave::Show { name },
+        RawEnclave::Logs { name } => Enclave::Logs { name },
+        RawEnclave::Stop { name } => Enclave::Stop { name },
+        RawEnclave::Start { name, wait: raw } => Enclave::Start { name, wait: wait(&raw) },
+        RawEnclave::Delete { name, yes } => {
+            let confirmation = if yes { Confirmation::Given } else { Confirmation::Ask };
+            Enclave::Delete { name, confirmation }
+        }
+        RawEnclave::Verify { name, save, trust: raw } => Enclave::Verify { name, save, trust: trust(raw) },
+        RawEnclave::Request { name, method, path, data, trust: raw } => {
+            let body = match data {
+                None => Body::Empty,
+                Some(file) if file == Path::new("-") => Body::Stdin,
+                Some(file) => Body::File(file),
+            };
+            Enclave::Request { name, method, path, body, trust: trust(raw) }
+        }
+    }
+}
+
+fn wait(raw: &RawWait) -> Wait {
+    if raw.no_wait { Wait::No } else { Wait::AtMost(raw.timeout) }
+}
+
+fn trust(raw: RawTrust) -> TrustOptions {
+    let simulated = if raw.allow_simulated { Simulated::Allowed } else { Simulated::AsContext };
+    TrustOptions { simulated, policy: raw.policy }
+}
+
+fn service(part: Part, raw: raw::RawService) -> Command {
+    let mode = if raw.check_config { ServiceMode::CheckConfig } else { ServiceMode::Run };
+    Command::Service(ServiceOptions { part, config: raw.config, mode })
+}
+
+#[cfg(test)]
+mod tests;

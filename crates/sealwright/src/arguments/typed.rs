@@ -1,0 +1,210 @@
+//! The command line as the program uses it: every choice is a type, nothing is checked again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use client::{EnclaveName, UserName};
+use workload::{AppName, AppVersion};
+
+/// What was asked, and how.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Invocation {
+    pub(crate) globals: Globals,
+    pub(crate) command: Command,
+}
+
+/// What holds for every verb.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Globals {
+    /// From `--context` or `SEALWRIGHT_CONTEXT`; else the current context.
+    pub(crate) context: ContextChoice,
+    /// From `--user` or `SEALWRIGHT_USER`; else who logged in last.
+    pub(crate) user: UserChoice,
+    pub(crate) output: Output,
+}
+
+/// Which context file to use.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ContextChoice {
+    Given(PathBuf),
+    Current,
+}
+
+/// Which user to act as.
+#[derive(Debug, PartialEq)]
+pub(crate) enum UserChoice {
+    Given(UserName),
+    Current,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Command {
+    Up(UpOptions),
+    Auth(Auth),
+    App(App),
+    Enclave(Enclave),
+    Verify(VerifyFile),
+    Context(ContextVerb),
+    Demo(DemoOptions),
+    Doctor { data: PathBuf },
+    ExitCodes,
+    Service(ServiceOptions),
+}
+
+/// What `up` was asked for.
+#[derive(Debug, PartialEq)]
+pub(crate) struct UpOptions {
+    pub(crate) data: PathBuf,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) ready_file: Option<PathBuf>,
+    pub(crate) tpm: Tpm,
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What the demo was asked for.
+#[derive(Debug, PartialEq)]
+pub(crate) struct DemoOptions {
+    /// Kept afterwards; a folder that is removed, if `None`.
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// Which TPM `up` uses.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Tpm {
+    Software,
+    Device(PathBuf),
+}
+
+/// Where a password comes from. Never from a flag: those are visible to every local user.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum PasswordSource {
+    Prompt,
+    Stdin,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Auth {
+    SignUp { name: UserName, password: PasswordSource },
+    LogIn { name: UserName, password: PasswordSource },
+    LogOut,
+    Status,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum App {
+    Publish { file: PathBuf },
+    List,
+    Show { name: AppName },
+    Digest { file: PathBuf },
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Enclave {
+    Create { name: EnclaveName, app: AppName, version: VersionChoice, wait: Wait },
+    List,
+    Show { name: EnclaveName },
+    Logs { name: EnclaveName },
+    Stop { name: EnclaveName },
+    Start { name: EnclaveName, wait: Wait },
+    Delete { name: EnclaveName, confirmation: Confirmation },
+    Verify { name: EnclaveName, save: Option<PathBuf>, trust: TrustOptions },
+    Request { name: EnclaveName, method: Method, path: String, body: Body, trust: TrustOptions },
+}
+
+/// Which version of an app.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum VersionChoice {
+    Newest,
+    Exactly(AppVersion),
+}
+
+/// Whether a verb waits for what it began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Wait {
+    No,
+    AtMost(Duration),
+}
+
+/// Whether to ask before something is gone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Confirmation {
+    Ask,
+    Given,
+}
+
+/// What the caller accepts this time.
+#[derive(Debug, PartialEq)]
+pub(crate) struct TrustOptions {
+    pub(crate) simulated: Simulated,
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// Whether the flag `--allow-simulated` was given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Simulated {
+    AsContext,
+    Allowed,
+}
+
+/// Where a request's body comes from.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Body {
+    Empty,
+    Stdin,
+    File(PathBuf),
+}
+
+/// The method of an HTTP request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Method(pub(crate) String);
+
+/// Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Moment(pub(crate) u64);
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct VerifyFile {
+    pub(crate) file: PathBuf,
+    pub(crate) at: Option<Moment>,
+    pub(crate) trust: TrustOptions,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum ContextVerb {
+    Show,
+    Use { file: PathBuf },
+}
+
+/// A part that runs alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Part {
+    Gateway,
+    Controller,
+    Agent,
+    Verifier,
+    Signer,
+    Edge,
+    Facade,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct ServiceOptions {
+    pub(crate) part: Part,
+    pub(crate) config: PathBuf,
+    pub(crate) mode: ServiceMode,
+}
+
+/// Run it, or only show what it would run with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ServiceMode {
+    Run,
+    CheckConfig,
+}

@@ -1,0 +1,174 @@
+//! What went wrong, as the user reads it: what, why, and the next command.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+
+use client::Error;
+
+use crate::exit::ExitCode;
+use crate::output::tame;
+
+/// One failure of the command. It knows its exit code; nothing else decides on it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) exit: ExitCode,
+    what: String,
+    why: Vec<String>,
+    code: Option<String>,
+    request_id: Option<String>,
+    next: Option<String>,
+}
+
+impl Failure {
+    /// A failure with nothing more to say than what went wrong.
+    pub(crate) fn new(exit: ExitCode, what: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), why: Vec::new(), code: None, request_id: None, next: None }
+    }
+
+    /// Adds a reason.
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.why.push(why.into());
+        self
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// The text for standard error; the last line ends with a line feed.
+    pub(crate) fn render(&self) -> String {
+        let mut text = format!("error: {}\n", tame(&self.what));
+        for why in &self.why {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "  why: {}", tame(why));
+        }
+        if let Some(code) = &self.code {
+            let _ = writeln!(text, "  code: {}", tame(code));
+        }
+        if let Some(id) = &self.request_id {
+            let _ = writeln!(text, "  request: {}", tame(id));
+        }
+        if let Some(next) = &self.next {
+            let _ = writeln!(text, "  next: {}", tame(next));
+        }
+        text
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut failure = Failure::new(error.fault().into(), error.to_string());
+        failure.code = error.code().map(str::to_owned);
+        failure.request_id = error.request_id().map(str::to_owned);
+        failure.why = whys(&error);
+        failure.next = next_step(&error);
+        failure
+    }
+}
+
+impl From<client::FileError> for Failure {
+    fn from(error: client::FileError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<client::ContextError> for Failure {
+    fn from(error: client::ContextError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// A failure of wiring or of a service, with its chain of causes.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        let mut chain = error.chain().map(ToString::to_string);
+        let mut failure = Failure::new(ExitCode::Failed, chain.next().unwrap_or_default());
+        failure.why = chain.collect();
+        failure
+    }
+}
+
+/// The causes, and what the server said about this case.
+fn whys(error: &Error) -> Vec<String> {
+    let mut whys = Vec::new();
+    if let Error::Problem(problem) = error
+        && !problem.detail.is_empty()
+        && problem.detail != problem.title
+    {
+        whys.push(problem.detail.clone());
+    }
+    if let Error::Refused(report) = error {
+        let failed = report.checks.iter().filter(|check| check.result == client::CheckResult::Fail);
+        whys.extend(failed.map(|check| check.detail.clone()));
+    }
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        // Some libraries repeat their cause in their own message.
+        if !said.contains(&text) && !whys.contains(&text) {
+            whys.push(text.clone());
+            said = text;
+        }
+        source = cause.source();
+    }
+    whys
+}
+
+fn next_step(error: &Error) -> Option<String> {
+    use client::ContextError;
+
+    let next = match error {
+        Error::Context(ContextError::Missing(_)) => {
+            "sealwright up    (or name one with --context FILE)".into()
+        }
+        Error::Context(ContextError::NotALink(_)) => {
+            "name contexts with --context FILE, or move that file away".into()
+        }
+        Error::File(client::FileError::Exposed { path, .. }) => format!("chmod go= {}", path.display()),
+        Error::NobodyLoggedIn => "sealwright auth login NAME    (or: auth signup NAME)".into(),
+        Error::NotLoggedIn(user) => format!("sealwright auth login {user}"),
+        Error::Unreachable { .. } => {
+            "is it running? sealwright up; sealwright doctor tells what is missing".into()
+        }
+        Error::StillStarting { name, .. } => format!("sealwright enclave show {name}"),
+        Error::DidNotStart { name, .. } => format!("sealwright enclave logs {name}"),
+        Error::Problem(problem) => return problem_step(problem),
+        Error::Refused(report) if only_simulated(report) => {
+            "add --allow-simulated if a software TPM is good enough this time".into()
+        }
+        Error::NotRunning { name, .. } => format!("sealwright enclave start {name}"),
+        _ => return None,
+    };
+    Some(next)
+}
+
+/// Whether the flag would be enough.
+fn only_simulated(report: &client::Report) -> bool {
+    let mut failed = report.checks.iter().filter(|check| check.result == client::CheckResult::Fail);
+    failed.next().and_then(|check| check.reason.as_deref()) == Some("level_simulated")
+        && failed.next().is_none()
+}
+
+fn problem_step(problem: &api::Problem) -> Option<String> {
+    use api::Code;
+
+    let next = match problem.known_code()? {
+        Code::NotFound => "sealwright enclave list; sealwright app list",
+        Code::InvalidPassword => "choose a password of 15 to 1024 characters",
+        Code::TokenMissing | Code::TokenInvalid | Code::TokenExpired => "sealwright auth login NAME",
+        Code::SessionRevoked | Code::RefreshReused => "sealwright auth login NAME",
+        Code::QuotaExceeded => "sealwright enclave delete NAME",
+        Code::VersionConflict => "give the changed app a new `version` in its app.yaml",
+        Code::Busy => "try again in a moment",
+        Code::Internal => "tell the operator the request id",
+        Code::ControllerUnavailable => "ask the operator: sealwright doctor",
+        _ => return None,
+    };
+    Some(next.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! The user's verbs: each asks the client library, and prints what it says.
+
+pub(crate) mod app;
+pub(crate) mod auth;
+pub(crate) mod context;
+pub(crate) mod doctor;
+pub(crate) mod enclave;
+mod request;
+mod setting;
+mod verify;
+
+use crate::arguments::{Command, Enclave, Invocation};
+use crate::failure::Failure;
+
+/// Runs one of the user's verbs to its end.
+pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
+    let Invocation { globals, command } = invocation;
+    match command {
+        Command::Auth(verb) => auth::run(&globals, verb).await,
+        Command::App(verb) => app::run(&globals, verb).await,
+        Command::Enclave(verb) => enclave::run(&globals, verb).await,
+        Command::Verify(options) => verify::file(&globals, &options),
+        Command::Context(verb) => context::run(&globals, verb),
+        Command::Doctor { data } => doctor::run(&globals, &data).await,
+        Command::ExitCodes => crate::output::write(crate::exit::ExitCode::table().as_bytes()),
+        Command::Up(_) | Command::Demo(_) | Command::Service(_) => {
+            unreachable!("started by main, not a user's verb")
+        }
+    }
+}
+
+/// What the user may do when a verb was interrupted.
+pub(crate) fn after_interruption(command: &Command) -> Option<String> {
+    match command {
+        Command::Enclave(Enclave::Create { name, .. } | Enclave::Start { name, .. }) => Some(format!(
+            "it goes on without you: sealwright enclave show {name}; to undo it: sealwright enclave delete {name}"
+        )),
+        Command::App(crate::arguments::App::Publish { .. }) => {
+            Some("the same command goes on where it was: what is uploaded stays".into())
+        }
+        Command::Up(_)
+        | Command::Auth(_)
+        | Command::App(_)
+        | Command::Enclave(_)
+        | Command::Verify(_)
+        | Command::Context(_)
+        | Command::Demo(_)
+        | Command::Doctor { .. }
+        | Command::ExitCodes
+        | Command::Service(_) => None,
+    }
+}
