@@ -9,7 +9,9 @@ use tpm2::{Credential, Entity, Handle, PublicArea, WireError};
 use x509_cert::Certificate;
 use zeroize::Zeroizing;
 
-use crate::tpm::{EMPTY, LoadedKey, Tpm, TpmError, nonce};
+use crate::error::TpmError;
+use crate::slots::LoadedKey;
+use crate::tpm::{EMPTY, Tpm, nonce};
 
 /// The endorsement key and what its manufacturer says about it.
 pub struct EndorsementKey {

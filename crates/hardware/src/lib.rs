@@ -8,6 +8,7 @@
 mod char_device;
 mod delayed;
 mod device;
+mod error;
 mod factory;
 mod identity;
 mod nv;
@@ -15,15 +16,18 @@ pub mod owner;
 mod pcrs;
 mod replay;
 mod signing;
+mod slots;
 mod software;
 mod tpm;
 
 pub use char_device::CharDevice;
 pub use delayed::Delayed;
 pub use device::{Device, DeviceError};
+pub use error::TpmError;
 pub use factory::Anchors;
 pub use identity::{AkPurpose, EkKind, EndorsementKey};
 pub use owner::{Lane, OwnerError, OwnerThread, TpmHandle};
 pub use replay::{Exchange, Recorder, Replay};
+pub use slots::LoadedKey;
 pub use software::SoftwareTpm;
-pub use tpm::{LoadedKey, Tpm, TpmError};
+pub use tpm::Tpm;

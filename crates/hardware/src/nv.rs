@@ -3,7 +3,8 @@
 use tpm2::command::{MAX_NV_CHUNK, NvAttributes, NvRead, NvReadPublic};
 use tpm2::{Entity, Handle};
 
-use crate::tpm::{EMPTY, Tpm, TpmError};
+use crate::error::TpmError;
+use crate::tpm::{EMPTY, Tpm};
 
 /// The largest index that we read; certificates are about 1 to 2 KiB.
 const MAX_INDEX: u16 = 8192;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use tpm2::PcrSelection;
 use tpm2::command::{PcrExtend, PcrRead, Quote, Quoted};
 
-use crate::tpm::{EMPTY, LoadedKey, Tpm, TpmError};
+use crate::error::TpmError;
+use crate::slots::LoadedKey;
+use crate::tpm::{EMPTY, Tpm};
 
 impl Tpm {
     /// Extends a PCR of the SHA-256 bank.

@@ -3,7 +3,9 @@
 use tpm2::command::{Create, Created, GetRandom, Load, Sign};
 use tpm2::{Handle, template};
 
-use crate::tpm::{EMPTY, LoadedKey, Tpm, TpmError};
+use crate::error::TpmError;
+use crate::slots::LoadedKey;
+use crate::tpm::{EMPTY, Tpm};
 
 impl Tpm {
     /// Makes a P-256 signing key below the storage root key. The blobs are for the caller to keep; only this TPM can

@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -116,6 +117,8 @@ fn spawn(swtpm: &Path, folder: &Path, state: &Path) -> Result<(UnixStream, Child
         .args(["socket", "--tpm2", "--fd", "3", "--flags", "not-need-init,startup-clear", "--tpmstate"])
         .arg(state_argument)
         .env_clear()
+        // A Ctrl-C is for us: we end the TPM in order.
+        .process_group(0)
         .current_dir(folder)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(log)

@@ -34,14 +34,14 @@ impl Handle {
     /// NV index of the P-384 endorsement certificate.
     pub const NV_EK_CERTIFICATE_P384: Self = Self(0x01c0_0016);
 
+    /// Where transient objects begin.
+    pub const FIRST_TRANSIENT: Self = Self(0x8000_0000);
+    /// Where loaded sessions begin.
+    pub const FIRST_LOADED_SESSION: Self = Self(0x0200_0000);
+
     /// The handle of a PCR.
     pub fn pcr(index: u8) -> Self {
         Self(u32::from(index))
-    }
-
-    /// Whether the handle is of a transient object, which takes a slot in the TPM until it is flushed.
-    pub fn is_transient(self) -> bool {
-        self.0 >> 24 == 0x80
     }
 }
 

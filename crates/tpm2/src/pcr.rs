@@ -28,7 +28,8 @@ impl BankSelection {
 
     /// The PCRs, ascending.
     pub fn pcrs(&self) -> impl Iterator<Item = u8> + use<> {
-        let bits = u32::from_le_bytes([self.bitmap[0], self.bitmap[1], self.bitmap[2], 0]);
+        let [low, middle, high] = self.bitmap;
+        let bits = u32::from_le_bytes([low, middle, high, 0]);
         (0..PCR_COUNT).filter(move |index| bits >> index & 1 == 1)
     }
 }

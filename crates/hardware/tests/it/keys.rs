@@ -4,8 +4,10 @@ use hardware::{AkPurpose, EkKind, LoadedKey, SoftwareTpm, Tpm, TpmError};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::pkcs8::DecodePublicKey;
 use sha2::{Digest, Sha256};
-use tpm2::command::Created;
+use tpm2::command::{CreatePrimary, Created, StartAuthSession};
+use tpm2::credential::Salt;
 use tpm2::public::{Key, Scheme};
+use tpm2::session::{Authorization, SessionKind};
 use tpm2::{
     Attest, Handle, HashAlgorithm, Name, PcrSelection, PublicArea, ResponseCode, Signature, make_credential,
     template, verify_signature,
@@ -245,6 +247,41 @@ fn dropped_keys_leave_their_slots() {
     }
     let transient = tpm.execute(&tpm2::command::GetHandles { first: Handle(0x8000_0000) }, &mut []).unwrap();
     assert_eq!(transient, (vec![], false));
+}
+
+#[test]
+fn what_a_dead_predecessor_left_in_the_slots_is_flushed() {
+    let (_folder, mut tpm) = software_tpm();
+    let template = template::storage_root_p256().unwrap();
+    let by = || [Authorization::Password(&[])];
+    for _ in 0..3 {
+        // Nobody adopts these, as when the process died right after the command.
+        tpm.execute(&CreatePrimary { hierarchy: Handle::OWNER, template: &template }, &mut by()).unwrap();
+        let salt = Salt::none();
+        let start = StartAuthSession {
+            salted_by: Handle::NULL,
+            salt: &salt,
+            kind: SessionKind::Hmac,
+            nonce: [1; 32],
+        };
+        tpm.execute(&start, &mut []).unwrap();
+    }
+    let ek = tpm.endorsement_key().unwrap();
+    let ak = tpm.attestation_key(AkPurpose::Enclave).unwrap();
+    let credential = make_credential(ek.public(), ak.name(), b"secret", &randomness(9)).unwrap();
+    assert_eq!(tpm.activate(ek.key(), &ak, &credential).unwrap().as_slice(), b"secret");
+}
+
+#[test]
+fn attestation_keys_are_told_apart_by_a_digest_of_their_purpose() {
+    let (_folder, mut tpm) = software_tpm();
+    for (purpose, text) in
+        [(AkPurpose::Enclave, "sealwright/ak-enclave/v1"), (AkPurpose::Keylime, "sealwright/ak-keylime/v1")]
+    {
+        let template = template::attestation_key(&Sha256::digest(text).into()).unwrap();
+        let expected = tpm.create_primary(Handle::ENDORSEMENT, &template).unwrap();
+        assert_eq!(tpm.attestation_key(purpose).unwrap().public(), expected.public());
+    }
 }
 
 #[test]

@@ -1,24 +1,29 @@
 //! A software TPM in a folder of its own.
 
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use hardware::{SoftwareTpm, Tpm};
+use hardware::{DeviceError, SoftwareTpm, Tpm};
 use tempfile::TempDir;
 use tpm2::credential::Randomness;
 use zeroize::Zeroizing;
 
-/// Making a machine takes a second: one is made, and each test gets a copy in its own folder.
+/// Making a machine takes a second: one is made for all runs, and each test gets a copy in its own folder.
 pub fn folder() -> TempDir {
-    static MADE: OnceLock<TempDir> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        drop(SoftwareTpm::start(folder.path()).unwrap());
+    static MADE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("software-tpm");
+        // Another run may be making it right now.
+        while let Err(error) = SoftwareTpm::start(&folder) {
+            assert!(matches!(error, DeviceError::InUse(_)), "{error:?}");
+            std::thread::yield_now();
+        }
         folder
     });
+    let made = MADE.as_path();
     let folder = tempfile::tempdir().unwrap();
     for part in ["machine/state", "machine/ca"] {
         std::fs::create_dir_all(folder.path().join(part)).unwrap();
-        for entry in std::fs::read_dir(made.path().join(part)).unwrap() {
+        for entry in std::fs::read_dir(made.join(part)).unwrap() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), folder.path().join(part).join(entry.file_name())).unwrap();
         }

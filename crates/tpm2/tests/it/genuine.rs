@@ -45,6 +45,17 @@ fn the_keylime_quote_is_by_the_keylime_key() {
 }
 
 #[test]
+fn the_keylime_pcr_values_add_up_to_the_quoted_digest() {
+    // What tpm2-tools wrote in 2016: a selection of 16 entries of 8 bytes, then lists of at most eight values, each
+    // with two bytes of length (little-endian) and room for 64 bytes.
+    let blob = testdata("keylime-quotepcr.out");
+    let values: Vec<&[u8]> =
+        blob[4 + 16 * 8 + 4 + 4..].chunks(66).take(3).map(|entry| &entry[2..34]).collect();
+    let attest = Attest::parse(&testdata("keylime-quote.out")).unwrap();
+    assert_eq!(attest.pcr_digest(), composite(values));
+}
+
+#[test]
 fn each_flipped_byte_of_the_keylime_quote_is_noticed() {
     let public = keylime_public(Scheme::Rsassa(HashAlgorithm::Sha256));
     let (quote, signature) = (testdata("keylime-quote.out"), testdata("keylime-quotesig.out"));
