@@ -17,7 +17,7 @@ usage() { sed -n '4,6s/^# *//p' "$0" >&2; exit 2; }
 targets() { sed -n 's/.*Target { name: "\([a-z0-9_]*\)".*/\1/p' fuzz/targets/src/lib.rs; }
 
 replay() {
-    cargo build --quiet --locked --manifest-path $manifest --package targets
+    cargo build --quiet --manifest-path $manifest --package targets
     local output
     if ! output=$("$CARGO_TARGET_DIR/debug/replay" fuzz/corpus 2>&1); then
         # The last path named is the input that broke something.
@@ -35,7 +35,7 @@ build_with_coverage() {
         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
         -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
     # `--target` keeps the flags away from build scripts.
-    cargo build --quiet --locked --manifest-path $manifest --package fuzz --release --target "$host"
+    cargo build --quiet --manifest-path $manifest --package fuzz --release --target "$host"
     program=$CARGO_TARGET_DIR/$host/release/fuzz
 }
 

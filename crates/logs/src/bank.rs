@@ -150,8 +150,8 @@ impl Value {
 
     fn copied(bank: Bank, bytes: &[u8]) -> Self {
         let mut value = Self::zeros(bank);
-        for (to, from) in value.bytes.iter_mut().zip(bytes) {
-            *to = *from;
+        if let Some(start) = value.bytes.get_mut(..bytes.len()) {
+            start.copy_from_slice(bytes);
         }
         value
     }

@@ -68,8 +68,9 @@ impl<'a> ImaLog<'a> {
     /// # Errors
     /// Anything that is not exactly a list within the bounds, or an entry whose template hash does not recompute.
     pub fn parse_ascii(bytes: &'a [u8]) -> Result<Self, ImaError> {
-        let lines = size_checked(bytes)?.split_inclusive(|byte| *byte == b'\n');
-        collect(lines.map(ascii::entry))
+        let bytes = size_checked(bytes)?;
+        let lines = memchr::memchr_iter(b'\n', bytes).count();
+        collect(lines, ascii::entries(bytes))
     }
 
     /// Reads `binary_runtime_measurements` of a little-endian machine.
@@ -77,7 +78,7 @@ impl<'a> ImaLog<'a> {
     /// # Errors
     /// As [`Self::parse_ascii`].
     pub fn parse_binary(bytes: &'a [u8]) -> Result<Self, ImaError> {
-        collect(binary::entries(size_checked(bytes)?))
+        collect(0, binary::entries(size_checked(bytes)?))
     }
 
     /// The entries in order.
@@ -89,7 +90,7 @@ impl<'a> ImaLog<'a> {
     /// PCR 10 after exactly these entries.
     #[must_use]
     pub fn replay(&self, bank: Bank) -> Value {
-        self.entries.iter().fold(Progress::start(bank), Progress::after).value()
+        Progress::start(bank).after_all(&self.entries).value()
     }
 
     /// How many entries, counted from the first, a quoted value of PCR 10 vouches for; `None` when no prefix
@@ -110,8 +111,12 @@ fn size_checked(bytes: &[u8]) -> Result<&[u8], ImaError> {
     if bytes.len() > MAX_LIST { Err(ImaError::TooLarge { size: bytes.len() }) } else { Ok(bytes) }
 }
 
-fn collect<'a>(parsed: impl Iterator<Item = Result<Entry<'a>, EntryFault>>) -> Result<ImaLog<'a>, ImaError> {
-    let mut entries = Vec::new();
+/// `expected` saves growing; it is bounded like the number of entries.
+fn collect<'a>(
+    expected: usize,
+    parsed: impl Iterator<Item = Result<Entry<'a>, EntryFault>>,
+) -> Result<ImaLog<'a>, ImaError> {
+    let mut entries = Vec::with_capacity(expected.min(MAX_ENTRIES));
     for (position, entry) in parsed.enumerate() {
         if position >= MAX_ENTRIES {
             return Err(ImaError::TooManyEntries);

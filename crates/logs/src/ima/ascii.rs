@@ -7,9 +7,25 @@ use core::str;
 use super::entry::{Entry, EntryFault, Fields, FileDigest, OLD_DIGEST, TEMPLATE_HASH, Template};
 use super::{MAX_EXTRA, MAX_FILE_DIGEST};
 
-/// `10 HASH TEMPLATE DIGEST PATH[ EXTRA]\n`, single spaces, lower-case hex.
-pub(super) fn entry(line: &[u8]) -> Result<Entry<'_>, EntryFault> {
-    let line = line.strip_suffix(b"\n").ok_or(EntryFault::Truncated)?;
+/// The entries of a list; bytes after the last line feed are an incomplete one.
+pub(super) fn entries(bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, EntryFault>> {
+    let mut rest = bytes;
+    let mut scratch = Vec::new();
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((line, following)) = split_at_byte(rest, b'\n') else {
+            rest = &[];
+            return Some(Err(EntryFault::Truncated));
+        };
+        rest = following;
+        Some(entry(line, &mut scratch))
+    })
+}
+
+/// `10 HASH TEMPLATE DIGEST PATH[ EXTRA]`, single spaces, lower-case hex.
+fn entry<'a>(line: &'a [u8], scratch: &mut Vec<u8>) -> Result<Entry<'a>, EntryFault> {
     let (pcr, rest) = word(line)?;
     if pcr != b"10" {
         return Err(EntryFault::Pcr);
@@ -27,19 +43,23 @@ pub(super) fn entry(line: &[u8]) -> Result<Entry<'_>, EntryFault> {
     .ok_or(EntryFault::Digest)?;
     let (path, extra) = if template.has_extra() {
         // The space stands there also when the field is empty; a path has none (the kernel writes underscores).
-        let space = rest.iter().rposition(|byte| *byte == b' ').ok_or(EntryFault::Fields)?;
+        let space = memchr::memrchr(b' ', rest).ok_or(EntryFault::Fields)?;
         let (path, extra) = rest.split_at_checked(space).ok_or(EntryFault::Fields)?;
         (path, unhex(extra.get(1..).unwrap_or_default())?)
     } else {
         (rest, Vec::new())
     };
-    Entry::recomputed(Fields { template, digest, path, extra: Cow::Owned(extra) }, template_hash)
+    Entry::recomputed(Fields { template, digest, path, extra: Cow::Owned(extra) }, template_hash, scratch)
 }
 
 fn word(line: &[u8]) -> Result<(&[u8], &[u8]), EntryFault> {
-    let space = line.iter().position(|byte| *byte == b' ').ok_or(EntryFault::Fields)?;
-    let (word, rest) = line.split_at_checked(space).ok_or(EntryFault::Fields)?;
-    Ok((word, rest.get(1..).unwrap_or_default()))
+    split_at_byte(line, b' ').ok_or(EntryFault::Fields)
+}
+
+/// What stands before the first such byte, and what after it.
+fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let (before, from) = bytes.split_at_checked(memchr::memchr(byte, bytes)?)?;
+    Some((before, from.get(1..)?))
 }
 
 fn old_digest(text: &[u8]) -> Option<FileDigest<'static>> {
@@ -49,9 +69,7 @@ fn old_digest(text: &[u8]) -> Option<FileDigest<'static>> {
 }
 
 fn named_digest(text: &[u8]) -> Option<FileDigest<'_>> {
-    let colon = text.iter().position(|byte| *byte == b':')?;
-    let (algorithm, hex) = text.split_at_checked(colon)?;
-    let hex = hex.get(1..)?;
+    let (algorithm, hex) = split_at_byte(text, b':')?;
     let mut digest = [0; MAX_FILE_DIGEST];
     let digest = digest.get_mut(..hex.len() / 2)?;
     unhex_into(hex, digest)?;
@@ -67,21 +85,36 @@ fn unhex(text: &[u8]) -> Result<Vec<u8>, EntryFault> {
     Ok(bytes)
 }
 
+/// A list has hundreds of digits in each line, so they are looked up, and faults are gathered instead of branched on.
 fn unhex_into(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     if text.len() != bytes.len().checked_mul(2)? {
         return None;
     }
-    for (pair, byte) in text.chunks_exact(2).zip(bytes) {
-        let &[high, low] = pair else { return None };
-        *byte = (nibble(high)? << 4) | nibble(low)?;
+    let mut seen = 0;
+    for (pair, byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
+        let [high, low] = pair.map(|digit| NIBBLES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT));
+        seen |= high | low;
+        *byte = (high << 4) | (low & 0x0f);
     }
-    Some(())
+    (seen < NO_DIGIT).then_some(())
 }
 
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// What a byte that is no lower-case hex digit maps to: above every digit, also after `|`.
+const NO_DIGIT: u8 = 0x10;
+
+const NIBBLES: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut digit = 0u8;
+    while let Some(slot) = table.split_at_mut(digit as usize).1.first_mut() {
+        match digit {
+            b'0'..=b'9' => *slot = digit - b'0',
+            b'a'..=b'f' => *slot = digit - b'a' + 10,
+            _ => {}
+        }
+        match digit.checked_add(1) {
+            Some(next) => digit = next,
+            None => break,
+        }
     }
-}
+    table
+};

@@ -1,6 +1,7 @@
 //! `binary_runtime_measurements` (Linux, `ima_measurements_show`), little-endian.
 
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 use core::str;
 
 use super::entry::{Entry, EntryFault, Fields, FileDigest, OLD_DIGEST, Template};
@@ -13,11 +14,12 @@ const MAX_TEMPLATE_DATA: usize = 12 + MAX_ALGORITHM + 2 + MAX_FILE_DIGEST + MAX_
 /// The entries of a list; the first fault ends it.
 pub(super) fn entries(bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, EntryFault>> {
     let mut reader = Reader::new(bytes);
+    let mut scratch = Vec::new();
     core::iter::from_fn(move || {
         if reader.is_empty() {
             return None;
         }
-        let parsed = entry(&mut reader);
+        let parsed = entry(&mut reader, &mut scratch);
         if parsed.is_err() {
             reader = Reader::new(&[]);
         }
@@ -25,7 +27,7 @@ pub(super) fn entries(bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, En
     })
 }
 
-fn entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, EntryFault> {
+fn entry<'a>(reader: &mut Reader<'a>, scratch: &mut Vec<u8>) -> Result<Entry<'a>, EntryFault> {
     if reader.u32_le().ok_or(EntryFault::Truncated)? != PCR {
         return Err(EntryFault::Pcr);
     }
@@ -41,7 +43,7 @@ fn entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, EntryFault> {
             new_fields(template, data)?
         }
     };
-    Entry::recomputed(fields, template_hash)
+    Entry::recomputed(fields, template_hash, scratch)
 }
 
 /// The `ima` template has no length before its data and none before its digest.

@@ -111,7 +111,7 @@ impl<'a> FileDigest<'a> {
             return None;
         }
         let mut bytes = [0; MAX_FILE_DIGEST];
-        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+        bytes.get_mut(..digest.len())?.copy_from_slice(digest);
         Some(Self { algorithm, size: digest.len(), bytes })
     }
 
@@ -162,7 +162,7 @@ impl<'a> Entry<'a> {
         let digest = FileDigest::new("sha256", digest.as_bytes()).ok_or(EntryFault::Digest)?;
         let fields = Fields { template: Template::ImaNg, digest, path, extra: Cow::Borrowed(&[]) };
         let unhashed = Self::unhashed(fields, [0; TEMPLATE_HASH])?;
-        let hash = unhashed.template_data_hash(Bank::Sha1);
+        let hash = unhashed.template_data_hash(Bank::Sha1, &mut Vec::new());
         let template_hash = hash.as_bytes().first_chunk().ok_or(EntryFault::TemplateHash)?;
         Ok(Self { template_hash: *template_hash, ..unhashed })
     }
@@ -171,12 +171,11 @@ impl<'a> Entry<'a> {
     pub(super) fn recomputed(
         fields: Fields<'a>,
         template_hash: [u8; TEMPLATE_HASH],
+        scratch: &mut Vec<u8>,
     ) -> Result<Self, EntryFault> {
         let entry = Self::unhashed(fields, template_hash)?;
-        if !entry.is_violation() && entry.template_data_hash(Bank::Sha1).as_bytes() != template_hash {
-            return Err(EntryFault::TemplateHash);
-        }
-        Ok(entry)
+        let mut recomputes = || entry.template_data_hash(Bank::Sha1, scratch).as_bytes() == template_hash;
+        if entry.is_violation() || recomputes() { Ok(entry) } else { Err(EntryFault::TemplateHash) }
     }
 
     fn unhashed(fields: Fields<'a>, template_hash: [u8; TEMPLATE_HASH]) -> Result<Self, EntryFault> {
@@ -230,6 +229,11 @@ impl<'a> Entry<'a> {
     /// kernels pad the SHA-1 hash, and their other banks do not replay here), or ones for a violation.
     #[must_use]
     pub fn extension(&self, bank: Bank) -> Value {
+        self.extension_with(bank, &mut Vec::new())
+    }
+
+    /// As [`Self::extension`], with a buffer that a replay uses again and again.
+    pub(super) fn extension_with(&self, bank: Bank, scratch: &mut Vec<u8>) -> Value {
         if self.is_violation() {
             return Value::ones(bank);
         }
@@ -237,31 +241,25 @@ impl<'a> Entry<'a> {
             Bank::Sha1 => Value::from_bytes(bank, &self.template_hash),
             Bank::Sha256 | Bank::Sha384 | Bank::Sha512 => None,
         }
-        .unwrap_or_else(|| self.template_data_hash(bank))
+        .unwrap_or_else(|| self.template_data_hash(bank, scratch))
     }
 
-    /// `ima_calc_field_array_hash_tfm`: each field with its length before it, except in the `ima` template.
-    fn template_data_hash(&self, bank: Bank) -> Value {
-        let path = self.path;
+    /// `ima_calc_field_array_hash_tfm`: each field with its length before it, except in the `ima` template. The data
+    /// is put together first: hash functions are slow on many small pieces.
+    fn template_data_hash(&self, bank: Bank, scratch: &mut Vec<u8>) -> Value {
+        scratch.clear();
         if self.template == Template::Ima {
-            let padding = [0; OLD_NAME];
-            let padding = padding.get(path.len()..).unwrap_or_default();
-            return bank.hash(&[self.digest.as_bytes(), path, padding]);
+            scratch.extend_from_slice(self.digest.as_bytes());
+            scratch.extend_from_slice(self.path);
+            scratch.resize(OLD_DIGEST.saturating_add(OLD_NAME), 0);
+            return bank.hash(&[scratch]);
         }
-        let algorithm = self.digest.algorithm.as_bytes();
-        let digest_size = size_of([algorithm.len(), b":\0".len(), self.digest.size]);
-        let path_size = size_of([path.len(), b"\0".len(), 0]);
-        let extra_size = size_of([self.extra.len(), 0, 0]);
-        let extra: &[&[u8]] = if self.template.has_extra() { &[&extra_size, &self.extra] } else { &[] };
-        let head: [&[u8]; 7] =
-            [&digest_size, algorithm, b":\0", self.digest.as_bytes(), &path_size, path, b"\0"];
-        match extra {
-            [size, bytes] => {
-                let [a, b, c, d, e, f, g] = head;
-                bank.hash(&[a, b, c, d, e, f, g, size, bytes])
-            }
-            _ => bank.hash(&head),
+        push_field(scratch, &[self.digest.algorithm.as_bytes(), b":\0", self.digest.as_bytes()]);
+        push_field(scratch, &[self.path, b"\0"]);
+        if self.template.has_extra() {
+            push_field(scratch, &[&self.extra]);
         }
+        bank.hash(&[scratch])
     }
 
     /// The line of `ascii_runtime_measurements`, with its line feed.
@@ -287,7 +285,9 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// A field's length as the kernel hashes it. The bounds keep it far below `u32::MAX`.
-fn size_of(parts: [usize; 3]) -> [u8; 4] {
-    u32::try_from(parts.iter().sum::<usize>()).unwrap_or(u32::MAX).to_le_bytes()
+/// A field with its length before it. The bounds keep lengths far below `u32::MAX`.
+fn push_field(data: &mut Vec<u8>, parts: &[&[u8]]) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    data.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    parts.iter().for_each(|part| data.extend_from_slice(part));
 }

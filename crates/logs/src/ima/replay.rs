@@ -1,5 +1,7 @@
 //! PCR 10 entry by entry, from the beginning or from where an earlier replay stopped.
 
+use alloc::vec::Vec;
+
 use super::Entry;
 use crate::bank::{Bank, Value};
 
@@ -39,20 +41,32 @@ impl Progress {
     /// One entry further.
     #[must_use]
     pub fn after(self, entry: &Entry<'_>) -> Self {
-        let extension = entry.extension(self.value.bank());
+        self.after_with(entry, &mut Vec::new())
+    }
+
+    fn after_with(self, entry: &Entry<'_>, scratch: &mut Vec<u8>) -> Self {
+        let extension = entry.extension_with(self.value.bank(), scratch);
         Self { value: self.value.extended(extension.as_bytes()), entries: self.entries.saturating_add(1) }
+    }
+
+    /// All of the following entries.
+    #[must_use]
+    pub fn after_all(self, following: &[Entry<'_>]) -> Self {
+        let mut scratch = Vec::new();
+        following.iter().fold(self, |progress, entry| progress.after_with(entry, &mut scratch))
     }
 
     /// As many of the following entries as it takes to reach a quoted value, which may be none; `None` when all of
     /// them do not reach it.
     #[must_use]
     pub fn until(self, following: &[Entry<'_>], quoted: &Value) -> Option<Self> {
+        let mut scratch = Vec::new();
         let mut progress = self;
         for entry in following {
             if progress.value == *quoted {
                 return Some(progress);
             }
-            progress = progress.after(entry);
+            progress = progress.after_with(entry, &mut scratch);
         }
         (progress.value == *quoted).then_some(progress)
     }
@@ -71,6 +85,6 @@ pub fn boot_aggregate(bank: Bank, pcrs: &[Value]) -> Option<Value> {
     if covered.iter().any(|value| value.bank() != bank) {
         return None;
     }
-    let parts: alloc::vec::Vec<&[u8]> = covered.iter().map(Value::as_bytes).collect();
+    let parts: Vec<&[u8]> = covered.iter().map(Value::as_bytes).collect();
     Some(bank.hash(&parts))
 }
