@@ -136,10 +136,25 @@ fn answer(secret: &Zeroizing<Vec<u8>>, session: &[u8], ak_name: &[u8]) -> Result
 fn enrolment(finished: FinishEnrolmentResponse) -> Result<Enrolment, EnrolError> {
     let node = finished.node.parse().map_err(|_| EnrolError::Answer("node"))?;
     let level: Level = finished.level.parse().map_err(|_| EnrolError::Answer("level"))?;
-    let wanted = purpose_name(AkPurpose::Enclave);
-    let chain = finished.keys.into_iter().find(|certified| certified.purpose == wanted);
-    let enclave_chain = chain.ok_or(EnrolError::Answer("certificate"))?.certificates;
-    Ok(Enrolment { node, level, enclave_chain })
+    let chain_of = |purpose| -> Result<Vec<Vec<u8>>, EnrolError> {
+        let wanted = purpose_name(purpose);
+        let certified = finished.keys.iter().find(|certified| certified.purpose == wanted);
+        Ok(certified.ok_or(EnrolError::Answer("certificate"))?.certificates.clone())
+    };
+    let (enclave_chain, keylime_chain) = (chain_of(AkPurpose::Enclave)?, chain_of(AkPurpose::Keylime)?);
+    Ok(Enrolment { node, level, enclave_chain, keylime_chain })
+}
+
+/// Leaves the certificates of both keys where an operator can look at them.
+fn save_chains(folder: &Path, enrolment: &Enrolment) -> std::io::Result<()> {
+    let chains =
+        [(AkPurpose::Enclave, &enrolment.enclave_chain), (AkPurpose::Keylime, &enrolment.keylime_chain)];
+    for (purpose, chain) in chains {
+        let certificates = chain.iter().filter_map(|der| pki::Certificate::from_der(der).ok());
+        let pem: String = certificates.map(|certificate| certificate.to_pem()).collect();
+        std::fs::write(folder.join(format!("{}.pem", purpose_name(purpose))), pem)?;
+    }
+    Ok(())
 }
 
 /// One round: evidence about the node, and the verdict that it earns.
@@ -242,6 +257,7 @@ async fn step(
     if node.enrolled().is_none() {
         let enrolment = enrol(verifier, &node.tpm, &node.keys, node_name).await?;
         tracing::info!(node = %enrolment.node, level = %enrolment.level, "enrolled");
+        save_chains(&node.folder, &enrolment)?;
         enrolled.send_replace(Some(enrolment));
     }
     match round(verifier, node, sealer).await {

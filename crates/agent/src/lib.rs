@@ -94,6 +94,7 @@ pub async fn start(config: Config, tpm: TpmHandle, tasks: &Tasks) -> Result<(), 
         bound: tokio::sync::Notify::new(),
         agent_digest,
         pcrs: config.pcrs.clone(),
+        folder: config.folder.clone(),
         boot_log: config.boot_log.clone(),
         ima_log: config.ima_log.clone(),
     });

@@ -24,6 +24,8 @@ pub(crate) struct Enrolment {
     pub(crate) level: Level,
     /// Certificate chain of `ak-enclave`, DER, leaf first.
     pub(crate) enclave_chain: Vec<Vec<u8>>,
+    /// Certificate chain of `ak-keylime`.
+    pub(crate) keylime_chain: Vec<Vec<u8>>,
 }
 
 /// The verifier's latest word.
@@ -45,6 +47,7 @@ pub(crate) struct Node {
     pub(crate) bound: tokio::sync::Notify,
     pub(crate) agent_digest: Digest,
     pub(crate) pcrs: Vec<u8>,
+    pub(crate) folder: std::path::PathBuf,
     pub(crate) boot_log: std::path::PathBuf,
     pub(crate) ima_log: std::path::PathBuf,
 }
