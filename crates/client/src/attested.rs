@@ -117,12 +117,12 @@ impl Connection<Unproved> {
         Ok(Self { http, tls, edge: edge.clone(), host: host.to_owned(), state })
     }
 
-    /// Asks for evidence. The challenge is made before the question: fresh nonce, this client's key, this connection's
+    /// Asks for evidence at `now` (unix seconds). The challenge is made before the question: fresh nonce, this client's key, this connection's
     /// exporter value, the certificate that this peer showed.
     ///
     /// # Errors
     /// [`Error::Unreachable`], and [`Error::Attested`] where it gives none.
-    pub async fn ask(mut self) -> Result<Answered, Error> {
+    pub async fn ask(mut self, now: u64) -> Result<Answered, Error> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|_| AttestedError::Random)?;
         let exporter = self.tls.evidence_exporter(&nonce).map_err(AttestedError::Exporter)?;
@@ -131,8 +131,7 @@ impl Connection<Unproved> {
             channel: ChannelRule::Required(exporter),
         };
         let audience = Audience::Key(self.state.audience);
-        let challenge =
-            Challenge::new(nonce, crate::time::now(), CHALLENGE_LIFE.as_secs(), audience, expectation);
+        let challenge = Challenge::new(nonce, now, CHALLENGE_LIFE.as_secs(), audience, expectation);
         let request = Request::get(format!("{EVIDENCE_PATH}?nonce={}", hex(&nonce)))
             .header(HOST, &self.host)
             .header(ACCEPT, HeaderValue::from_static("application/json"))
@@ -159,14 +158,14 @@ impl Answered {
         &self.json
     }
 
-    /// Verifies and appraises. The challenge is used up either way.
+    /// Verifies and appraises at `now` (unix seconds). The challenge is used up either way.
     ///
     /// # Errors
     /// The report with every reason why not.
-    pub fn judge(self, roots: &Roots, policy: &Policy) -> Result<Connection<Proved>, Box<Report>> {
+    pub fn judge(self, roots: &Roots, policy: &Policy, now: u64) -> Result<Connection<Proved>, Box<Report>> {
         let Self { connection, challenge, json } = self;
         let verified = Evidence::from_json(&json)
-            .and_then(|evidence| evidence::verify(challenge, &evidence, roots, crate::time::now()))
+            .and_then(|evidence| evidence::verify(challenge, &evidence, roots, now))
             .map_err(|rejected| Box::new(Report::of_rejected(rejected)))?;
         match appraisal::appraise(policy, verified) {
             Err(refused) => Err(Box::new(Report::of_refused(&refused))),

@@ -11,6 +11,7 @@ use crate::gateway::Gateway;
 use crate::memory::Pin;
 use crate::names::EnclaveName;
 use crate::references::{Expected, ReferenceError, Vouched};
+use crate::time;
 
 impl Gateway {
     /// Asks for an enclave of a version that its publisher vouches for, and remembers it. It is not yet running then.
@@ -70,7 +71,7 @@ impl Gateway {
     pub async fn ask_enclave(&mut self, expected: &Expected) -> Result<Answered, Error> {
         let edge = self.context().edge.clone();
         let asked = match Connection::<Unproved>::dial(&edge, &expected.host, self.profile()).await {
-            Ok(connection) => connection.ask().await,
+            Ok(connection) => connection.ask(time::now()).await,
             Err(error) => Err(error),
         };
         match asked {
@@ -99,7 +100,7 @@ impl Gateway {
         expected: &Expected,
     ) -> Result<Connection<Proved>, Error> {
         let roots = self.context().roots()?;
-        let connection = answered.judge(&roots, &expected.policy).map_err(Error::Refused)?;
+        let connection = answered.judge(&roots, &expected.policy, time::now()).map_err(Error::Refused)?;
         if let Some(claim) = &connection.trusted().facts().statement.enclave {
             let pin = Pin { incarnation: claim.incarnation, ..expected.pin.clone() };
             self.profile().remember(|memory| {
