@@ -39,6 +39,9 @@ pub enum TpmError {
     /// No random bytes.
     #[error("the system gives no random bytes")]
     Random(#[from] getrandom::Error),
+    /// A non-volatile index is larger than anything that we keep or expect there.
+    #[error("the index has {0} bytes")]
+    IndexTooLarge(u16),
     /// There is no endorsement certificate.
     #[error("the TPM has no endorsement certificate")]
     NoEndorsementCertificate,

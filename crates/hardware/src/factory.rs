@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use der::{Decode, Encode};
+use der::Decode;
 use x509_cert::Certificate;
 
 use crate::device::DeviceError;
@@ -130,8 +130,10 @@ fn certificate(path: &Path) -> Result<Vec<u8>, DeviceError> {
     if label != "CERTIFICATE" {
         return Err(DeviceError::Anchor(path.to_owned()));
     }
-    let parsed = Certificate::from_der(&der).map_err(|_| DeviceError::Anchor(path.to_owned()))?;
-    parsed.to_der().map_err(|_| DeviceError::Anchor(path.to_owned()))
+    match Certificate::from_der(&der) {
+        Ok(_) => Ok(der),
+        Err(_) => Err(DeviceError::Anchor(path.to_owned())),
+    }
 }
 
 /// Where a program is, by `PATH`.

@@ -1,6 +1,6 @@
 //! Who the TPM is: its endorsement key with its certificate, and the attestation keys.
 
-use der::{Decode, Encode, Reader, SliceReader};
+use der::{Decode, Reader, SliceReader};
 use tpm2::attributes::ObjectAttributes;
 use tpm2::command::{ActivateCredential, CreatePrimary, PolicySecret, ReadPublic};
 use tpm2::session::{Authorization, Secrecy, SessionKind};
@@ -207,8 +207,6 @@ fn parse_certificate(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut reader = SliceReader::new(bytes).ok()?;
     let certificate = Certificate::decode(&mut reader).ok()?;
     let length = usize::try_from(u32::from(reader.position())).ok()?;
-    let der = bytes.get(..length)?.to_vec();
     let key = certificate.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes().to_vec();
-    // Encoding again must give the same bytes, or it was no DER.
-    (certificate.to_der().ok()? == der).then_some((der, key))
+    Some((bytes.get(..length)?.to_vec(), key))
 }

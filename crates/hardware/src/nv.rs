@@ -23,7 +23,10 @@ impl Tpm {
         } else {
             Entity::permanent(Handle::OWNER)
         };
-        let size = public.size.min(MAX_INDEX);
+        let size = public.size;
+        if size > MAX_INDEX {
+            return Err(TpmError::IndexTooLarge(size));
+        }
         let mut data = Vec::with_capacity(usize::from(size));
         let mut offset = 0;
         while offset < size {

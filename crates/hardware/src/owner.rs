@@ -5,6 +5,7 @@
 //! handle is gone, after the jobs that are waiting.
 
 use std::collections::VecDeque;
+use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -86,24 +87,35 @@ impl TpmHandle {
         lane: Lane,
         job: impl FnOnce(&mut Tpm) -> T + Send + 'static,
     ) -> Result<T, OwnerError> {
-        self.submit(lane, job)?.await.map_err(|_| OwnerError::Gone)
+        let (reply, answer) = oneshot::channel();
+        self.submit(
+            lane,
+            Box::new(move |tpm| {
+                // Nobody may be waiting any more; a log entry is extended all the same.
+                let _ = reply.send(job(tpm));
+            }),
+        )?;
+        answer.await.map_err(|_| OwnerError::Gone)
     }
 
-    /// The same for a thread that may block. Inside a Tokio task it panics: use [`Self::run`] there.
+    /// The same for a thread that may block.
     pub fn run_blocking<T: Send + 'static>(
         &self,
         lane: Lane,
         job: impl FnOnce(&mut Tpm) -> T + Send + 'static,
     ) -> Result<T, OwnerError> {
-        self.submit(lane, job)?.blocking_recv().map_err(|_| OwnerError::Gone)
+        // Not the channel of Tokio: it panics when the thread happens to be one of a runtime.
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.submit(
+            lane,
+            Box::new(move |tpm| {
+                let _ = reply.send(job(tpm));
+            }),
+        )?;
+        answer.recv().map_err(|_| OwnerError::Gone)
     }
 
-    fn submit<T: Send + 'static>(
-        &self,
-        lane: Lane,
-        job: impl FnOnce(&mut Tpm) -> T + Send + 'static,
-    ) -> Result<oneshot::Receiver<T>, OwnerError> {
-        let (reply, answer) = oneshot::channel();
+    fn submit(&self, lane: Lane, job: Job) -> Result<(), OwnerError> {
         let mut state = self.shared.state();
         if state.ended {
             return Err(OwnerError::Gone);
@@ -112,13 +124,10 @@ impl TpmHandle {
         if queue.len() >= LANE_CAPACITY {
             return Err(OwnerError::Full(lane));
         }
-        queue.push_back(Box::new(move |tpm| {
-            // Nobody may be waiting any more; a log entry is extended all the same.
-            let _ = reply.send(job(tpm));
-        }));
+        queue.push_back(job);
         drop(state);
         self.shared.changed.notify_one();
-        Ok(answer)
+        Ok(())
     }
 }
 

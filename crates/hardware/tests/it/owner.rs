@@ -45,6 +45,14 @@ async fn tasks_and_threads_share_the_tpm() {
 }
 
 #[tokio::test]
+async fn a_blocking_job_from_a_runtimes_thread_blocks_and_does_not_panic() {
+    let (handle, thread) = owner::start(Tpm::start(Replay::new(vec![started()])).unwrap()).unwrap();
+    assert_eq!(handle.run_blocking(Lane::Log, |_| 7), Ok(7));
+    drop(handle);
+    thread.join();
+}
+
+#[tokio::test]
 async fn higher_lanes_go_first_and_each_lane_in_order() {
     let (handle, thread, release) = busy_owner();
     let order = Arc::new(Mutex::new(Vec::new()));
