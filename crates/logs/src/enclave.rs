@@ -20,8 +20,6 @@ use alloc::vec::Vec;
 
 use names::{Digest, EnclaveId};
 
-use crate::bank::{Bank, Value};
-
 pub use event::{Event, EventFault, Reason, Start};
 pub use live::{Live, NotLive};
 pub use record::{Record, RecordFault, Salt};
@@ -250,11 +248,4 @@ fn replay(records: &[Record]) -> Digest {
     records
         .iter()
         .fold(before, |value, record| Digest::of_parts(&[value.as_bytes(), record.digest().as_bytes()]))
-}
-
-/// The value of a bank that a replay stands for, to compare with a quote's.
-impl From<&EnclaveLog> for Value {
-    fn from(log: &EnclaveLog) -> Self {
-        Self::from_bytes(Bank::Sha256, log.replay().as_bytes()).unwrap_or_else(|| Self::zeros(Bank::Sha256))
-    }
 }
