@@ -100,7 +100,7 @@ async fn converse(lie: Lie, shown: Option<(LocalKey, Vec<Vec<u8>>)>, change: fn(
 
 async fn refusal(lie: Lie) -> (Report, usize) {
     let outcome = converse(lie, None, |_| {}).await;
-    match outcome.proved.err().expect("it is refused") {
+    match outcome.proved.expect_err("it is refused") {
         Error::Refused(report) => (*report, outcome.later.len()),
         error => panic!("{error}"),
     }
