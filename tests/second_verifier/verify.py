@@ -94,6 +94,10 @@ def check_challenge(statement, challenge, now):
         raise Refused("purpose_mismatch")
     if statement.nonce != challenge["nonce"]:
         raise Refused("nonce_mismatch")
+    serve = challenge["purpose"] == "serve"
+    # Before the audience: somebody in the middle fails both, and this is the one to tell about.
+    if serve and challenge["certificate"] not in (None, statement.certificate):
+        raise Refused("certificate_mismatch")
     if statement.audience != challenge["audience"]:
         raise Refused("audience_mismatch")
     if challenge["purpose"] == "issue":
@@ -101,9 +105,7 @@ def check_challenge(statement, challenge, now):
             raise Refused("request_mismatch")
         if statement.spki != challenge["spki"]:
             raise Refused("request_key_mismatch")
-    if challenge["purpose"] == "serve":
-        if challenge["certificate"] is not None and statement.certificate != challenge["certificate"]:
-            raise Refused("certificate_mismatch")
+    if serve:
         if challenge["channel"] is not None and not statement.channel:
             raise Refused("channel_missing")
         if challenge["channel"] not in (None, statement.channel):
