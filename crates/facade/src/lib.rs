@@ -102,6 +102,10 @@ async fn start(launch: &Launch) -> Result<(App, Identity, Certifier), FacadeExit
 fn isolate(launch: &Launch) -> Result<(), Box<dyn std::error::Error>> {
     sandbox::prepare_enclave(&launch.isolation, &launch.app.endpoint)?;
     if launch.isolation.own_root {
+        // As root it would work, and leave its mounts on the machine.
+        if !launch.isolation.enclave.mount {
+            return Err("a root of its own needs a mount namespace of its own".into());
+        }
         sandbox::prepare_root(&launch.app)?;
     }
     Ok(())

@@ -41,7 +41,8 @@ async fn echo(request: Request) -> Response {
         "headers": headers,
         "body": String::from_utf8_lossy(&body),
     });
-    let leaking = [("x-sealwright-user", "app"), ("alt-svc", "h3=\":1\""), ("x-app", "1"), ("connection", "x-hop")];
+    let leaking =
+        [("x-sealwright-user", "app"), ("alt-svc", "h3=\":1\""), ("x-app", "1"), ("connection", "x-hop")];
     (leaking, [("x-hop", "1"), ("set-cookie", "a=1")], Json(seen)).into_response()
 }
 

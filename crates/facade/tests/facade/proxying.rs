@@ -43,10 +43,16 @@ async fn path_query_and_body_arrive_untouched_and_headers_by_the_rules() {
         for gone in ["x-sealwright-user", "alt-svc", "x-hop", "connection"] {
             assert!(!response.headers().contains_key(gone), "{gone} {application:?}");
         }
-        assert_eq!((&response.headers()["x-app"], &response.headers()["set-cookie"]), (&"1".parse().unwrap(), &"a=1".parse().unwrap()));
+        assert_eq!(
+            (&response.headers()["x-app"], &response.headers()["set-cookie"]),
+            (&"1".parse().unwrap(), &"a=1".parse().unwrap())
+        );
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let seen: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!((&seen["method"], &seen["uri"], &seen["body"]), (&"PUT".into(), &path.into(), &"body".into()));
+        assert_eq!(
+            (&seen["method"], &seen["uri"], &seen["body"]),
+            (&"PUT".into(), &path.into(), &"body".into())
+        );
         let headers = &seen["headers"];
         assert_eq!(headers["host"], serde_json::json!([HOST]));
         assert_eq!(headers["x-sealwright-user"], serde_json::json!([USER]));
@@ -135,10 +141,14 @@ async fn redirects_are_the_clients_business() {
     let request = client.request("GET", "/", &world.token()).body(empty()).unwrap();
     tokio::spawn(async move {
         let mut app = connections.recv().await.unwrap();
-        apps::answer(&mut app, "HTTP/1.1 302 Found\r\nlocation: http://evil/\r\ncontent-length: 0\r\n\r\n").await;
+        apps::answer(&mut app, "HTTP/1.1 302 Found\r\nlocation: http://evil/\r\ncontent-length: 0\r\n\r\n")
+            .await;
     });
     let response = client.send(request).await.unwrap();
-    assert_eq!((response.status().as_u16(), &response.headers()["location"]), (302, &"http://evil/".parse().unwrap()));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["location"]),
+        (302, &"http://evil/".parse().unwrap())
+    );
 }
 
 fn websocket(client: &Client, token: &str) -> hyper::Request<crate::http::Body> {
@@ -222,7 +232,8 @@ async fn an_app_that_is_not_there_or_breaks_off_or_is_silent_has_its_codes() {
     assert_eq!(client.code(request).await, (502, "app_unreachable".to_owned()));
 
     let (app, mut connections) = apps::raw(&Tasks::new()).await;
-    let world = World::with_limits(app, Limits { answer: Duration::from_millis(300), ..Limits::default() }).await;
+    let world =
+        World::with_limits(app, Limits { answer: Duration::from_millis(300), ..Limits::default() }).await;
     let mut client = Client::connect(&world, &world.owner, Http2).await;
     let app = tokio::spawn(async move {
         for response in ["", "HTTP/1.1 200 OK\r\ncont", "nonsense\r\n\r\n"] {
@@ -303,7 +314,8 @@ async fn requests_at_the_app_are_bounded() {
     let (answer, _first) = asking.await.unwrap().unwrap();
     answer.into_body().collect().await.unwrap();
     let request = second.request("GET", "/", &world.token()).body(empty()).unwrap();
-    let asking = tokio::spawn(async move { second.send(request).await.map(|answer| (answer.status(), second)) });
+    let asking =
+        tokio::spawn(async move { second.send(request).await.map(|answer| (answer.status(), second)) });
     tokio::select! {
         _ = apps::answer(&mut app, OK) => {}
         another = connections.recv() => { apps::answer(&mut another.unwrap(), OK).await; }

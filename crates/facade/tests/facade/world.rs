@@ -21,7 +21,7 @@ use facade::limits::Limits;
 use facade::proxy::Proxy;
 use facade::tokens::Tokens;
 use facade::upstream::{Address, Upstream};
-use names::{Digest, EnclaveId, SpiffeId};
+use names::{Digest, SpiffeId};
 use node_api::Node;
 use pki::profile::{Facade, Issuer, Issuing, Root, Serial, User, Validity};
 use pki::token::{AccessClaims, Confirmation};
@@ -46,10 +46,6 @@ fn serial() -> Serial {
 
 pub fn enclave() -> SpiffeId {
     "spiffe://sealwright.internal/enclave/000102030405060708090a0b0c0d0e0f".parse().unwrap()
-}
-
-pub fn enclave_id() -> EnclaveId {
-    "000102030405060708090a0b0c0d0e0f".parse().unwrap()
 }
 
 pub fn issuer() -> SpiffeId {
@@ -174,13 +170,17 @@ async fn certify(State(agent): State<Arc<Agent>>, Json(request): Json<CertifyReq
         .into_response()
 }
 
-async fn evidence(State(agent): State<Arc<Agent>>, Json(request): Json<EvidenceRequest>) -> impl IntoResponse {
+async fn evidence(
+    State(agent): State<Arc<Agent>>,
+    Json(request): Json<EvidenceRequest>,
+) -> impl IntoResponse {
     agent.asked.notify_one();
     let behaviour = *agent.evidence.lock().await;
     match behaviour {
         Evidence::Echo => Json(request).into_response(),
         Evidence::Refuse => {
-            (StatusCode::CONFLICT, Json(serde_json::json!({"code": "not_keyed", "detail": "x"}))).into_response()
+            (StatusCode::CONFLICT, Json(serde_json::json!({"code": "not_keyed", "detail": "x"})))
+                .into_response()
         }
         Evidence::Hang => std::future::pending().await,
     }
