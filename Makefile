@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # A software TPM that scripts/install.sh unpacked without root stands in front of the system's.
 export PATH := $(if $(wildcard .tools/bin),$(CURDIR)/.tools/bin:)$(PATH)
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
-BINARIES := --package sealwright --package facade --package hello
+BINARIES := --package sealwright --package facade --package middle --package hello
 
 .PHONY: help install build demo up test second-verifier bench fuzz lint clean-tools
 

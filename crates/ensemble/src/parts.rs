@@ -208,6 +208,7 @@ async fn start_controller(
         facade: facade.to_path_buf(),
         trust_domain: cell.trust_domain.clone(),
         issuer: cell.trust_domain.part(Part::Gateway),
+        uid_base: controller::DEFAULT_UID_BASE,
         dangerous_failpoint,
     };
     controller::start(config, store, tasks).await.context("start the controller")

@@ -23,6 +23,7 @@ struct UpConfig {
 
 /// Starts everything, says where it is, and stops it on Ctrl-C or SIGTERM.
 pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
+    server::telemetry::init("warn");
     let config: UpConfig = match &options.config {
         Some(path) => server::config::read(path).map_err(anyhow::Error::from)?,
         None => UpConfig::default(),
