@@ -15,7 +15,7 @@ fi
 home=$(mktemp -d "${TMPDIR:-/tmp}/sealwright-demo.XXXXXX")
 trap 'rm -rf "$home"' EXIT
 mkdir -p "$home/sealwright/target/debug"
-for program in sealwright sealwright-facade hello; do
+for program in sealwright sealwright-facade sealwright-middle hello; do
     cp "$target/debug/$program" "$home/sealwright/target/debug/"
 done
 for folder in examples testdata .tools; do

@@ -12,7 +12,7 @@ if [ -x scripts/fuzz.sh ]; then
 fi
 # Some tests start the real programs, so these have to be there.
 echo "== workspace"
-cargo build --package sealwright --package facade --package hello
+cargo build --package sealwright --package facade --package middle --package hello
 mkdir -p target
 status=0
 cargo test --workspace --no-fail-fast 2>&1 | tee target/test.log || status=$?
