@@ -37,7 +37,7 @@ fn arrows(place: &str, package: &Package, floor: Floor, packages: &[Package]) ->
     let mut findings = Vec::new();
     for dependency in package.dependencies.iter().filter(|dependency| dependency.ours) {
         let other = packages.iter().find(|other| other.name == dependency.name).and_then(|other| other.floor);
-        // Tests of any crate may stand on the testbed; it is a tool, so nothing of it gets into a program.
+        // Tests of any crate may stand on forged evidence: forge is a tool, so nothing of it gets into a program.
         let allowed = match (other, dependency.used_for) {
             (None, _) => false,
             (Some(Floor::Tool), Use::Tests) => true,
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_use_the_testbed_but_no_foreign_service() {
+    fn tests_may_use_tools_but_no_foreign_service() {
         assert_eq!(findings_of(Floor::Service, Floor::Tool, Use::Tests), 0);
         assert_eq!(findings_of(Floor::Service, Floor::Service, Use::Tests), 1);
     }
