@@ -209,11 +209,12 @@ fn secure_boot(log: &[u8]) -> Result<(), NodeRefused> {
 
 fn file(policy: &NodePolicy, entry: &Entry<'_>) -> Result<(), NodeRefused> {
     let path = String::from_utf8_lossy(entry.path());
-    if policy.excluded.iter().any(|prefix| path.starts_with(prefix.as_str())) {
-        return Ok(());
-    }
+    // First, because no digest covers a violation's path: it could be renamed into an excluded folder.
     if entry.is_violation() {
         return Err(NodeRefused::Violation(path.into_owned()));
+    }
+    if policy.excluded.iter().any(|prefix| path.starts_with(prefix.as_str())) {
+        return Ok(());
     }
     let binaries = policy.agents.iter().chain(&policy.facades).filter(|binary| binary.path == path);
     let mut known = false;
