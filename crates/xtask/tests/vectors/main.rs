@@ -43,7 +43,8 @@ fn forged_vectors_are_judged_as_they_say() {
 #[test]
 fn the_committed_vectors_are_the_forged_ones() {
     // One vector a line.
-    let lines: Vec<String> = forged::vectors().iter().map(|each| serde_json::to_string(each).unwrap()).collect();
+    let lines: Vec<String> =
+        forged::vectors().iter().map(|each| serde_json::to_string(each).unwrap()).collect();
     let text = format!("[\n{}\n]\n", lines.join(",\n"));
     let path = folder().join("forged.json");
     if std::env::var_os("SEALWRIGHT_WRITE_VECTORS").is_some() {
