@@ -102,12 +102,14 @@ unpack_software_tpm() {
     (cd "$tools/debs" && apt-get download -q "${packages[@]}")
     for package in "$tools"/debs/*.deb; do dpkg -x "$package" "$tools/root"; done
     rm -rf "$tools/debs"
-    libraries=$(find "$tools/root" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
+    # Relative to the wrapper, so that a copy of the checkout works too.
+    libraries=$(cd "$tools/root" && find . -name '*.so*' -printf '$root/%h\n' | sort -u | paste -sd:)
     for program in swtpm swtpm_setup swtpm_localca swtpm_cert swtpm_ioctl certtool; do
         [ -x "$tools/root/usr/bin/$program" ] || continue
         cat >"$tools/bin/$program" <<WRAPPER
 #!/bin/sh
-LD_LIBRARY_PATH="$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}" exec "$tools/root/usr/bin/$program" "\$@"
+root=\$(dirname "\$(readlink -f "\$0")")/../root
+LD_LIBRARY_PATH="$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}" exec "\$root/usr/bin/$program" "\$@"
 WRAPPER
         chmod 755 "$tools/bin/$program"
     done
