@@ -1,6 +1,6 @@
 //! Certificates for facades: the signer's nonce, evidence of purpose `issue`, the signer's chain.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use evidence::{Channel, NoChannel, Purpose};
 use names::{Digest, EnclaveId};
@@ -45,7 +45,7 @@ pub(crate) struct Certifier {
 }
 
 impl Certifier {
-    pub(crate) fn new(socket: &PathBuf) -> Self {
+    pub(crate) fn new(socket: &Path) -> Self {
         let signer = SignerClient::new(proto::connect(socket));
         Self { signer: signer.max_decoding_message_size(1 << 20).max_encoding_message_size(32 << 20) }
     }

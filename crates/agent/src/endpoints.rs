@@ -43,7 +43,7 @@ pub(crate) struct Shared {
 }
 
 /// Serves both sockets until the tasks drain.
-pub(crate) fn serve(config: &Config, shared: Shared, tasks: &Tasks) -> std::io::Result<()> {
+pub(crate) fn serve(config: &Config, shared: &Shared, tasks: &Tasks) -> std::io::Result<()> {
     let facades = Router::new()
         .route("/v1/self", get(myself))
         .route("/v1/self/key", put(register_key))
@@ -56,9 +56,11 @@ pub(crate) fn serve(config: &Config, shared: Shared, tasks: &Tasks) -> std::io::
         .route("/v1/enclaves/{id}/stop", post(stop_enclave))
         .route("/v1/node", get(describe));
     // Any local process may open the facades' socket; what it may do there is decided by who it is.
-    for (router, path, mode) in [(facades, &config.agent_socket, 0o666), (admin, &config.admin_socket, 0o600)] {
+    for (router, path, mode) in [(facades, &config.agent_socket, 0o666), (admin, &config.admin_socket, 0o600)]
+    {
         let listener = server::unix::listen(path, mode)?;
-        let router = router.layer(DefaultBodyLimit::max(MAX_BODY)).fallback(no_route).with_state(shared.clone());
+        let router =
+            router.layer(DefaultBodyLimit::max(MAX_BODY)).fallback(no_route).with_state(shared.clone());
         let service = router.into_make_service_with_connect_info::<Caller>();
         let stopping = tasks.stopping();
         tasks.spawn(async move {
@@ -110,7 +112,8 @@ async fn caller(shared: &Shared, caller: Caller) -> Result<Enclave, Problem> {
         tracing::warn!(code, pid = caller.0.map(|peer| peer.pid), "caller refused");
         Problem::new(StatusCode::FORBIDDEN, code, detail)
     };
-    let peer = caller.0.ok_or_else(|| refused("caller_unknown", "the kernel does not say who calls".into()))?;
+    let peer =
+        caller.0.ok_or_else(|| refused("caller_unknown", "the kernel does not say who calls".into()))?;
     let identify = async {
         loop {
             // Listening before looking, so that no word is missed.
@@ -152,7 +155,11 @@ async fn register_key(
     let (id, incarnation) = (enclave.start.enclave_id, enclave.start.incarnation);
     let known = enclave.spki.is_some();
     if !shared.node.registry().pin_key(&id, incarnation, &spki) {
-        return Err(Problem::new(StatusCode::CONFLICT, "key_pinned", "the enclave was born with another key"));
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "key_pinned",
+            "the enclave was born with another key",
+        ));
     }
     if !known {
         let event = Event::Key { enclave: id, incarnation, spki: names::Digest::of(&spki) };
@@ -191,7 +198,11 @@ async fn serve_evidence(
     let (id, incarnation) = (enclave.start.enclave_id, enclave.start.incarnation);
     let certificate = shared.node.registry().certificate(&id, &request.certificate);
     let certificate = certificate.ok_or_else(|| {
-        Problem::new(StatusCode::CONFLICT, "certificate_unknown", "no such certificate was made for the enclave")
+        Problem::new(
+            StatusCode::CONFLICT,
+            "certificate_unknown",
+            "no such certificate was made for the enclave",
+        )
     })?;
     let channel = match &request.channel {
         Some(value) => Channel::Exporter(bytes32(value)?),
@@ -206,9 +217,9 @@ async fn serve_evidence(
         certificate: Some(request.certificate),
         channel,
     });
-    let evidence = sealed.await.map_err(|error| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string())
-    })?;
+    let evidence = sealed
+        .await
+        .map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string()))?;
     let evidence = Evidence { certificate: Some(Bytes(certificate)), ..evidence };
     Ok(([(http::header::CONTENT_TYPE, "application/json")], evidence.to_json()).into_response())
 }
@@ -253,7 +264,11 @@ async fn start_enclave(
     if shared.node.registry().start(request) {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "node_full", "the node has no room for another enclave"))
+        Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "node_full",
+            "the node has no room for another enclave",
+        ))
     }
 }
 
@@ -267,7 +282,11 @@ async fn bind_process(
         shared.node.bound.notify_waiters();
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Problem::new(StatusCode::CONFLICT, "not_announced", "no such start was announced, or it has a process"))
+        Err(Problem::new(
+            StatusCode::CONFLICT,
+            "not_announced",
+            "no such start was announced, or it has a process",
+        ))
     }
 }
 
@@ -276,7 +295,8 @@ async fn stop_enclave(
     Path(id): Path<EnclaveId>,
     Body(request): Body<StopEnclave>,
 ) -> Result<StatusCode, Problem> {
-    let reason = Reason::new(&request.reason).map_err(|_| malformed("reason is empty, too long or not printable"))?;
+    let reason =
+        Reason::new(&request.reason).map_err(|_| malformed("reason is empty, too long or not printable"))?;
     // First no more evidence, then the event.
     if shared.node.registry().stop(&id, request.incarnation) {
         announce(&shared, Event::Stop { enclave: id, incarnation: request.incarnation, reason }).await?;

@@ -109,7 +109,7 @@ pub(crate) async fn enrol(
         answers.push(ActivationAnswer { purpose: name.to_owned(), mac });
     }
     let finish = FinishEnrolmentRequest { session: begun.session, answers };
-    enrolment(verifier.finish_enrolment(finish).await?.into_inner())
+    enrolment(&verifier.finish_enrolment(finish).await?.into_inner())
 }
 
 fn key(keys: &Keys, purpose: AkPurpose) -> &LoadedKey {
@@ -126,14 +126,14 @@ fn answer(secret: &Zeroizing<Vec<u8>>, session: &[u8], ak_name: &[u8]) -> Result
     Hkdf::<Sha256>::new(None, secret)
         .expand(ENROLMENT_LABEL, derived.as_mut_slice())
         .map_err(|_| EnrolError::Answer("secret"))?;
-    let mut mac = hmac::Hmac::<Sha256>::new_from_slice(derived.as_slice())
-        .map_err(|_| EnrolError::Answer("secret"))?;
+    let mut mac =
+        hmac::Hmac::<Sha256>::new_from_slice(derived.as_slice()).map_err(|_| EnrolError::Answer("secret"))?;
     mac.update(session);
     mac.update(ak_name);
     Ok(mac.finalize().into_bytes().to_vec())
 }
 
-fn enrolment(finished: FinishEnrolmentResponse) -> Result<Enrolment, EnrolError> {
+fn enrolment(finished: &FinishEnrolmentResponse) -> Result<Enrolment, EnrolError> {
     let node = finished.node.parse().map_err(|_| EnrolError::Answer("node"))?;
     let level: Level = finished.level.parse().map_err(|_| EnrolError::Answer("level"))?;
     let chain_of = |purpose| -> Result<Vec<Vec<u8>>, EnrolError> {

@@ -177,7 +177,8 @@ fn whole_records(bytes: &[u8]) -> usize {
     loop {
         let mut at = whole;
         for _ in 0..4 {
-            let Some(length) = bytes.get(at + 1..at + 5).and_then(|length| <[u8; 4]>::try_from(length).ok()) else {
+            let Some(length) = bytes.get(at + 1..at + 5).and_then(|length| <[u8; 4]>::try_from(length).ok())
+            else {
                 return whole;
             };
             at += 5 + u32::from_be_bytes(length) as usize;

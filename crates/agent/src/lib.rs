@@ -4,7 +4,6 @@
 //! Not here: whether evidence is good (`evidence`, `appraisal`), who may start enclaves (`controller`), and any listener
 //! that a network can reach. Started by the composing tool or by its own small `main`.
 
-
 mod certify;
 mod config;
 mod endpoints;
@@ -109,7 +108,8 @@ pub async fn start(config: Config, tpm: TpmHandle, tasks: &Tasks) -> Result<(), 
     );
     tasks.spawn_cancellable(kept);
     let certifier = certify::Certifier::new(&config.signer_socket);
-    endpoints::serve(&config, endpoints::Shared { node, sealer, certifier }, tasks).map_err(io("listen on the agent's sockets"))
+    endpoints::serve(&config, &endpoints::Shared { node, sealer, certifier }, tasks)
+        .map_err(io("listen on the agent's sockets"))
 }
 
 /// Which boot this is, from a quote of our own: the count of resets is signed there, in clear for keys of the

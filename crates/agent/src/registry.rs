@@ -113,7 +113,9 @@ impl Registry {
 
     /// Keeps a certificate that was made for an enclave's key.
     pub fn keep_certificate(&mut self, id: &EnclaveId, incarnation: u64, der: Vec<u8>) {
-        if let Some(enclave) = self.enclaves.get_mut(id).filter(|found| found.start.incarnation == incarnation) {
+        if let Some(enclave) =
+            self.enclaves.get_mut(id).filter(|found| found.start.incarnation == incarnation)
+        {
             enclave.certificates.push(der);
             let surplus = enclave.certificates.len().saturating_sub(KEPT_CERTIFICATES);
             enclave.certificates.drain(..surplus);
@@ -167,9 +169,9 @@ impl Registry {
     /// Whether the facade of a live enclave still runs.
     #[must_use]
     pub fn is_running(&self, id: &EnclaveId, incarnation: u64) -> bool {
-        self.live(id, incarnation).and_then(|enclave| enclave.facade).is_some_and(|peer| {
-            BoundProcess { pid: peer.pid, start_time: peer.start_time }.is_alive()
-        })
+        self.live(id, incarnation)
+            .and_then(|enclave| enclave.facade)
+            .is_some_and(|peer| BoundProcess { pid: peer.pid, start_time: peer.start_time }.is_alive())
     }
 }
 

@@ -94,7 +94,9 @@ async fn work(node: Arc<Node>, mut waiting: mpsc::Receiver<Pending>) {
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, MAX_LEAVES as usize).await > 0 {
         let Some(enrolment) = node.enrolled() else {
-            batch.drain(..).for_each(|pending: Pending| drop(pending.reply.send(Err(SealError::NotEnrolled))));
+            batch
+                .drain(..)
+                .for_each(|pending: Pending| drop(pending.reply.send(Err(SealError::NotEnrolled))));
             continue;
         };
         let (requests, replies): (Vec<_>, Vec<_>) =
@@ -171,7 +173,8 @@ impl Batch {
         let finish = |(request, statement): (&Request, Result<Vec<u8>, SealError>)| {
             let statement = statement?;
             let (tree, quote) = sealed.as_ref().map_err(Clone::clone)?;
-            let place = places.get(&tree::leaf(&statement)).copied().and_then(|place| u32::try_from(place).ok());
+            let place =
+                places.get(&tree::leaf(&statement)).copied().and_then(|place| u32::try_from(place).ok());
             let proof = place.and_then(|place| tree.proof(place).ok()).ok_or(SealError::Statement)?;
             let log = match &request.enclave {
                 Some((id, _)) => journal.log().hide_foreign(id),
@@ -213,10 +216,15 @@ impl Batch {
         for _ in 0..ATTEMPTS {
             let values = tpm.read_pcrs(&self.pcrs)?;
             let composite = tpm2::composite(values.values().map(|value| value.as_slice()));
-            let matches = tpm2::Attest::parse(&quoted.attest).is_ok_and(|attest| attest.pcr_digest() == composite);
+            let matches =
+                tpm2::Attest::parse(&quoted.attest).is_ok_and(|attest| attest.pcr_digest() == composite);
             if matches {
                 let pcrs = values.into_iter().map(|(pcr, value)| (pcr, Digest::from_bytes(value))).collect();
-                return Ok(Quote { attest: quoted.attest, signature: quoted.signature, pcrs: PcrValues(pcrs) });
+                return Ok(Quote {
+                    attest: quoted.attest,
+                    signature: quoted.signature,
+                    pcrs: PcrValues(pcrs),
+                });
             }
             quoted = tpm.quote(&self.keys.enclave, extra.as_bytes(), &selection)?;
         }

@@ -96,10 +96,16 @@ fn boot_device(path: &Path, binaries: &Binaries) -> Result<Booted> {
 }
 
 /// A policy that allows exactly what these logs show, and the two binaries. The operator's word, at first use.
-pub(crate) fn policy_of(boot_log: &[u8], ima_list: &[u8], id: &str, binaries: &Binaries) -> Result<NodePolicy> {
+pub(crate) fn policy_of(
+    boot_log: &[u8],
+    ima_list: &[u8],
+    id: &str,
+    binaries: &Binaries,
+) -> Result<NodePolicy> {
     let boot = BootLog::parse(boot_log).context("read the boot log")?;
     let values = boot.replay(Bank::Sha256).context("the boot log has no SHA-256 bank")?;
-    let stand_still = Policy::DEFAULT_PCRS.into_iter().filter(|pcr| ![IMA_PCR, ENCLAVE_LOG_PCR].contains(pcr));
+    let stand_still =
+        Policy::DEFAULT_PCRS.into_iter().filter(|pcr| ![IMA_PCR, ENCLAVE_LOG_PCR].contains(pcr));
     let mut boot_pcrs = BTreeMap::new();
     for pcr in stand_still {
         let value = values.get(u32::from(pcr)).context("the boot log has no such register")?;

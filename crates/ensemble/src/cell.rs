@@ -61,7 +61,8 @@ impl Cell {
         let facade = binaries.facade.digest;
         let opened = tokio::task::spawn_blocking(move || -> Result<(Booted, Ca)> {
             let booted = boot(&folder, &choice, &binaries)?;
-            let root_key = TpmRootKey::open(booted.tpm.clone(), &folder.ca()).context("open the CA's root key")?;
+            let root_key =
+                TpmRootKey::open(booted.tpm.clone(), &folder.ca()).context("open the CA's root key")?;
             let ca = Ca::open(Box::new(root_key), &folder.ca(), domain, now).context("open the CA")?;
             Ok((booted, ca))
         });
@@ -132,9 +133,12 @@ fn start_verifier(
     tasks: &Tasks,
 ) -> Result<()> {
     let Some(anchors) = &booted.anchors else {
-        bail!("a TPM device needs the vendor's anchors: run the verifier by its own configuration (endorsement_anchors)");
+        bail!(
+            "a TPM device needs the vendor's anchors: run the verifier by its own configuration (endorsement_anchors)"
+        );
     };
-    let anchor = EkTrust::anchor("software TPM", booted.level, &anchors.root).context("the software TPM's CA")?;
+    let anchor =
+        EkTrust::anchor("software TPM", booted.level, &anchors.root).context("the software TPM's CA")?;
     let issuer = Certificate::from_der(&anchors.issuer).context("the software TPM's CA")?;
     let policy = serde_json::to_vec_pretty(&booted.policy).context("write the node policy")?;
     std::fs::write(layout.node_policy(), policy).context("write the node policy")?;

@@ -105,7 +105,10 @@ impl Layout {
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(std::fs::TryLockError::WouldBlock) => {
-                bail!("{} is in use by another `sealwright up`: stop that one, or give --data another folder", self.root.display())
+                bail!(
+                    "{} is in use by another `sealwright up`: stop that one, or give --data another folder",
+                    self.root.display()
+                )
             }
             Err(std::fs::TryLockError::Error(error)) => Err(error).context("lock the data folder"),
         }

@@ -49,9 +49,7 @@ pub async fn start(options: Options, progress: impl Fn(&str)) -> Result<Ensemble
     let tasks = Tasks::new();
     let started = start_parts(&layout, options, &tasks, progress).await;
     match started {
-        Ok((cell, ready)) => {
-            Ok(Ensemble { tasks, cell, ready, context: layout.context(), _lock: lock })
-        }
+        Ok((cell, ready)) => Ok(Ensemble { tasks, cell, ready, context: layout.context(), _lock: lock }),
         Err(error) => {
             tasks.drain().await;
             Err(error)
@@ -100,7 +98,8 @@ async fn start_parts(
         pid: std::process::id(),
     };
     write_context(layout, &cell, &ready)?;
-    let (routes, edge_tasks) = (edge::follow_controller(&edge_config(layout, edge.address()), tasks), tasks.clone());
+    let (routes, edge_tasks) =
+        (edge::follow_controller(&edge_config(layout, edge.address()), tasks), tasks.clone());
     tasks.spawn(edge.serve(routes, edge_tasks));
     tasks.spawn(gateway.serve());
     Ok((cell, ready))
@@ -165,7 +164,10 @@ async fn bind(
 }
 
 fn kept_ports(layout: &Layout) -> Ports {
-    std::fs::read(layout.ports()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    std::fs::read(layout.ports())
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
 }
 
 fn edge_config(layout: &Layout, listen: SocketAddr) -> edge::Config {
@@ -182,9 +184,7 @@ async fn bind_edge(layout: &Layout, wanted: SocketAddr) -> Result<edge::Edge> {
     let bind = |listen| edge::Edge::bind(listen, edge_config(layout, listen).bounds());
     match bind(wanted).await {
         Ok(edge) => Ok(edge),
-        Err(_) if wanted.port() != 0 => {
-            bind(SocketAddr::new(wanted.ip(), 0)).await.context("start the edge")
-        }
+        Err(_) if wanted.port() != 0 => bind(SocketAddr::new(wanted.ip(), 0)).await.context("start the edge"),
         Err(error) => Err(error).context("start the edge"),
     }
 }

@@ -27,7 +27,8 @@ impl Ready {
     /// What the file system says.
     pub fn write(&self, path: &Path) -> Result<()> {
         let fresh = path.with_extension("new");
-        std::fs::write(&fresh, serde_json::to_vec(self)?).with_context(|| format!("write {}", fresh.display()))?;
+        std::fs::write(&fresh, serde_json::to_vec(self)?)
+            .with_context(|| format!("write {}", fresh.display()))?;
         std::fs::rename(&fresh, path).with_context(|| format!("write {}", path.display()))
     }
 }

@@ -16,7 +16,11 @@ use verifier::Identity;
 const RENEW: Duration = Duration::from_secs(2 * 86_400);
 
 /// The verifier's identity, renewed as long as the tasks run.
-pub(crate) fn verifier_identity(ca: &Arc<Ca>, clock: &Clock, tasks: &Tasks) -> Result<watch::Receiver<Identity>> {
+pub(crate) fn verifier_identity(
+    ca: &Arc<Ca>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<watch::Receiver<Identity>> {
     let (sender, receiver) = watch::channel(new_identity(ca, clock)?);
     let (ca, clock) = (Arc::clone(ca), Arc::clone(clock));
     tasks.spawn_cancellable(async move {
@@ -24,7 +28,9 @@ pub(crate) fn verifier_identity(ca: &Arc<Ca>, clock: &Clock, tasks: &Tasks) -> R
             tokio::time::sleep(RENEW).await;
             match new_identity(&ca, &clock) {
                 Ok(identity) => drop(sender.send(identity)),
-                Err(error) => tracing::error!(error = format!("{error:#}"), "verifier's certificate not renewed"),
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "verifier's certificate not renewed")
+                }
             }
         }
     });
@@ -39,7 +45,11 @@ fn new_identity(ca: &Ca, clock: &Clock) -> Result<Identity> {
 }
 
 /// The gateway's certificate, renewed as long as the tasks run. It is dialled by address, so no server name is served too.
-pub(crate) fn gateway_certificate(ca: &Arc<Ca>, clock: &Clock, tasks: &Tasks) -> Result<Arc<CertificateSlot>> {
+pub(crate) fn gateway_certificate(
+    ca: &Arc<Ca>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Arc<CertificateSlot>> {
     let slot = CertificateSlot::new(NoServerName::Serve);
     install(&slot, ca, clock)?;
     let (ca, clock, renewed) = (Arc::clone(ca), Arc::clone(clock), Arc::clone(&slot));

@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn labels_fit_into_dns() {
         let long = "x".repeat(300);
-        for (enclave, user) in [(long.as_str(), "u"), ("e", long.as_str()), ("ü", "ß"), ("-", "-"), ("", "")] {
+        for (enclave, user) in [(long.as_str(), "u"), ("e", long.as_str()), ("ü", "ß"), ("-", "-"), ("", "")]
+        {
             let label = host_label(enclave, user);
             assert!(label.len() <= MAX_LABEL, "{label}");
             assert!(label.starts_with(|c: char| c.is_ascii_lowercase()) && !label.ends_with('-'), "{label}");

@@ -162,9 +162,19 @@ mod tests {
             assert_eq!(good.as_str().parse::<SpiffeId>().unwrap(), good);
         }
         for bad in [
-            "", "spiffe://", "spiffe://d", "spiffe://d/node", "spiffe://d/node/", "spiffe://D/node/a",
-            "spiffe://d/node/a/b", "spiffe://d/node/../a", "spiffe://d/enclave/0", "http://d/node/a",
-            "spiffe://d:1/node/a", "spiffe://d/user/a", "spiffe://d/node/a?x=1",
+            "",
+            "spiffe://",
+            "spiffe://d",
+            "spiffe://d/node",
+            "spiffe://d/node/",
+            "spiffe://D/node/a",
+            "spiffe://d/node/a/b",
+            "spiffe://d/node/../a",
+            "spiffe://d/enclave/0",
+            "http://d/node/a",
+            "spiffe://d:1/node/a",
+            "spiffe://d/user/a",
+            "spiffe://d/node/a?x=1",
         ] {
             assert!(bad.parse::<SpiffeId>().is_err(), "{bad}");
         }

@@ -76,12 +76,7 @@ pub(crate) async fn call_raw(
         .map_err(|_| CallError::Deadline)?
 }
 
-async fn exchange(
-    socket: &Path,
-    method: Method,
-    path: &str,
-    body: Vec<u8>,
-) -> Result<Vec<u8>, CallError> {
+async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<Vec<u8>, CallError> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| CallError::Connect { socket: socket.to_path_buf(), source })?;

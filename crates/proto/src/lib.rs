@@ -7,5 +7,6 @@ mod socket;
 pub use socket::{connect, serve_socket};
 
 /// Version 1 of the control plane's gRPC.
+#[rustfmt::skip]
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod v1;

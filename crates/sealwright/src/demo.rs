@@ -48,7 +48,9 @@ async fn tell(folder: &Path) -> Result<()> {
     let count = refusals::all(&mut stage).await?;
     chapter("The end");
     stage.stop().await?;
-    println!("{count} attempts, {count} refused for the right reason. Everything was of level `simulated`, and said so.");
+    println!(
+        "{count} attempts, {count} refused for the right reason. Everything was of level `simulated`, and said so."
+    );
     Ok(())
 }
 
@@ -59,9 +61,11 @@ fn chapter(title: &str) {
 /// An example's `app.yaml`: below the current folder, or below the repository that this was built from.
 fn example(name: &str) -> Result<String> {
     let relative = PathBuf::from("examples").join(name).join("app.yaml");
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.parent()?.join(&relative)));
+    let beside =
+        std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.parent()?.join(&relative)));
     let found = [Some(relative), beside].into_iter().flatten().find(|path| path.exists());
-    let path = found.with_context(|| format!("examples/{name}/app.yaml is not here: run the demo in the repository"))?;
+    let path = found
+        .with_context(|| format!("examples/{name}/app.yaml is not here: run the demo in the repository"))?;
     Ok(path.to_string_lossy().into_owned())
 }
 
@@ -74,7 +78,8 @@ struct Folder {
 impl Folder {
     fn make(given: Option<PathBuf>) -> Result<Self> {
         let remove = given.is_none();
-        let path = given.unwrap_or_else(|| std::env::temp_dir().join(format!("sealwright-demo-{}", std::process::id())));
+        let path = given
+            .unwrap_or_else(|| std::env::temp_dir().join(format!("sealwright-demo-{}", std::process::id())));
         std::fs::create_dir_all(&path).with_context(|| format!("make folder {}", path.display()))?;
         let path = path.canonicalize().context("find the demo's folder")?;
         Ok(Self { path, remove: std::cell::Cell::new(remove) })

@@ -98,7 +98,8 @@ impl Stage {
         let Some(mut up) = self.up.take() else { return Ok(()) };
         let pid = up.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         let pid = pid.context("`sealwright up` has ended already")?;
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).context("interrupt `sealwright up`")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::INT)
+            .context("interrupt `sealwright up`")?;
         let ended = tokio::time::timeout(Duration::from_secs(30), up.wait()).await;
         let status = ended.context("`sealwright up` did not end in time")??;
         if !status.success() {

@@ -89,7 +89,11 @@ impl Lab {
         let old = Statement::parse(&self.genuine.statement.0).context("read the genuine statement")?;
         let statement = Statement { nonce, ..old };
         let forged = self.quote(statement, purpose).await?;
-        Ok(Evidence { certificate: self.genuine.certificate.clone(), verdict: self.genuine.verdict.clone(), ..forged })
+        Ok(Evidence {
+            certificate: self.genuine.certificate.clone(),
+            verdict: self.genuine.verdict.clone(),
+            ..forged
+        })
     }
 
     async fn quote(&self, mut statement: Statement, purpose: AkPurpose) -> Result<Evidence> {
@@ -131,7 +135,8 @@ impl Lab {
             AkPurpose::Enclave => "ak-enclave.pem",
             AkPurpose::Keylime => "ak-keylime.pem",
         };
-        let pem = std::fs::read_to_string(self.layout.agent().join(name)).context("read the key's certificates")?;
+        let pem =
+            std::fs::read_to_string(self.layout.agent().join(name)).context("read the key's certificates")?;
         let chain = pki::Certificate::all_from_pem(&pem).context("parse the key's certificates")?;
         Ok(chain.iter().map(|certificate| certificate.der().to_vec()).collect())
     }

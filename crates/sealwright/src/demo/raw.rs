@@ -55,13 +55,21 @@ impl Thief {
     }
 
     /// Asks an enclave for anything, with any token.
-    pub(super) async fn get(&self, edge: &str, host: &str, path: &str, token: Option<&str>) -> Result<Answer> {
+    pub(super) async fn get(
+        &self,
+        edge: &str,
+        host: &str,
+        path: &str,
+        token: Option<&str>,
+    ) -> Result<Answer> {
         let certified = self.key.certified_key(&[&self.certificate])?;
         let connector = AttestedConnector::new(certified, Application::Http1)?;
         let stream = TcpStream::connect(edge).await.context("dial the edge")?;
         let (mut stream, _, _) = connector.connect(host, stream).await?.into_evidence_stream();
-        let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{authorization}connection: close\r\n\r\n");
+        let authorization =
+            token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{authorization}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.context("ask")?;
         let mut bytes = Vec::new();
         stream.take(MAX_ANSWER).read_to_end(&mut bytes).await.context("read the answer")?;

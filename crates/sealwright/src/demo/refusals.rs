@@ -4,9 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use client::{Context as ClientContext, Profile};
-use evidence::{
-    Audience, Challenge, ChannelRule, Evidence, Expectation, Roots, Statement,
-};
+use evidence::{Audience, Challenge, ChannelRule, Evidence, Expectation, Roots, Statement};
 use hardware::AkPurpose;
 use names::Digest;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -150,7 +148,11 @@ async fn man_in_the_middle(stage: &Stage, tally: &mut Tally) -> Result<()> {
     }
     let verify = ["enclave", "verify", "notes", "--allow-simulated"];
     let said = stage.quiet(&lied, "alice", &verify, None).await?;
-    tally.refused("a man in the middle, relaying genuine evidence", said.reason(), &["certificate_mismatch"])?;
+    tally.refused(
+        "a man in the middle, relaying genuine evidence",
+        said.reason(),
+        &["certificate_mismatch"],
+    )?;
     let request = ["enclave", "request", "notes", "GET", "/", "--allow-simulated"];
     let said = stage.quiet(&lied, "alice", &request, None).await?;
     tally.refused("and a request through him (nothing was sent)", said.reason(), &["certificate_mismatch"])
