@@ -29,6 +29,9 @@ pub struct Config {
     pub trust_domain: TrustDomain,
     /// Who issues tokens: the gateway.
     pub issuer: SpiffeId,
+    /// First user id of enclaves, where the controller is root: 65,536 from there on must be nobody's.
+    #[serde(default = "default_uid_base")]
+    pub uid_base: u32,
     /// Ends the process at a named step, to show that the next start mends it. For tests.
     #[serde(default)]
     pub dangerous_failpoint: Option<Failpoint>,
@@ -50,6 +53,13 @@ pub enum Failpoint {
     AfterRecord,
     /// The facade is ready; the row does not say so yet.
     AfterReady,
+}
+
+/// The user ids that enclaves get where the configuration says nothing.
+pub const DEFAULT_UID_BASE: u32 = sandbox::DEFAULT_BASE;
+
+const fn default_uid_base() -> u32 {
+    DEFAULT_UID_BASE
 }
 
 impl Config {

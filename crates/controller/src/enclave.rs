@@ -161,7 +161,7 @@ impl Keeper {
             }
             Err(Failed { reason, message }) => {
                 tracing::warn!(enclave = %self.id, reason = reason.code(), message, "not started");
-                self.parts.undo(&self.id, &attempt, reason.code()).await;
+                self.parts.undo(&self.id, attempt, reason.code()).await;
                 let code = Some(reason.code());
                 self.parts.move_row(&self.id, State::Starting, State::Failed, code).await;
                 self.stages.failed(reason, &message);

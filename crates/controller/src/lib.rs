@@ -11,6 +11,7 @@
 mod config;
 mod driver;
 mod enclave;
+mod folder;
 mod operations;
 mod process;
 mod reason;
@@ -20,7 +21,7 @@ mod service;
 mod spawner;
 mod stages;
 
-pub use config::{Config, Failpoint};
+pub use config::{Config, DEFAULT_UID_BASE, Failpoint};
 pub use driver::{Driver, DriverError, Exit, Instance, Plan};
 pub use process::ProcessDriver;
 pub use reason::Reason;

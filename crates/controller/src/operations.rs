@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use api::enclaves::State;
 use api::node::{BindProcess, StartEnclave, StopEnclave};
 use names::{Digest, EnclaveId};
-use node_api::Admin;
+use node_api::{Admin, CallError};
 use server::telemetry::chain;
 use store::{Enclave as Row, Store, StoreError};
 use workload::Manifest;
@@ -45,12 +45,14 @@ fn store_failed(error: &StoreError) -> Failed {
 }
 
 /// How far a start has come: what must be undone if it ends here.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Attempt {
     /// The incarnation that was announced at the agent.
     pub(crate) announced: Option<u64>,
     /// The incarnation whose process a row names.
     pub(crate) recorded: Option<u64>,
+    /// What was started. It is here and not in the future that waits for it, because that may be dropped at any await.
+    pub(crate) instance: Option<Box<dyn Instance>>,
 }
 
 /// A running enclave.
@@ -80,29 +82,30 @@ impl Parts {
         self.config.failpoint(Failpoint::AfterAnnouncement);
 
         stages.say("spawn", "starting facade and app", 50);
-        let mut instance = self.spawn(&plan, attempt).await?;
+        self.spawn(&plan, attempt).await?;
 
         stages.say("certify", "the enclave makes its key, attests, and gets its certificate", 70);
-        self.wait_ready(instance.as_mut()).await?;
+        wait_ready(attempt).await?;
         self.config.failpoint(Failpoint::AfterReady);
 
         let running = self.store.set_state(&row.id, State::Starting, State::Running, None, now()).await;
         running.map_err(|error| store_failed(&error))?;
+        let instance = attempt.instance.take().ok_or_else(ended)?;
         self.routes.add(&plan.host, self.driver.address(&row.id));
         stages.say("ready", "the enclave answers", 100);
         Ok(Live { instance, incarnation: plan.incarnation, host: plan.host })
     }
 
     async fn plan(&self, row: &Row) -> Result<Plan, Failed> {
-        let app = self.store.app_by_digest(&row.version_digest).await.map_err(|error| store_failed(&error))?;
+        let app =
+            self.store.app_by_digest(&row.version_digest).await.map_err(|error| store_failed(&error))?;
         let app = app.ok_or_else(|| failed(Reason::VersionMissing, "nobody has published this version"))?;
         let manifest: Manifest = serde_json::from_str(&app.manifest)
             .map_err(|error| failed(Reason::VersionMismatch, format!("the stored manifest: {error}")))?;
         if manifest.digest() != row.version_digest {
             return Err(failed(Reason::VersionMismatch, "the stored manifest has another digest"));
         }
-        let incarnation =
-            self.store.next_incarnation(&row.id).await.map_err(|error| store_failed(&error))?;
+        let incarnation = self.store.next_incarnation(&row.id).await.map_err(|error| store_failed(&error))?;
         Ok(Plan {
             id: row.id,
             incarnation,
@@ -114,7 +117,8 @@ impl Parts {
     }
 
     async fn announce(&self, plan: &Plan, attempt: &mut Attempt) -> Result<(), Failed> {
-        let facade = self.driver.facade_digest().map_err(|error| failed(Reason::NotSpawned, chain(&error)))?;
+        let facade =
+            self.driver.facade_digest().map_err(|error| failed(Reason::NotSpawned, chain(&error)))?;
         attempt.announced = Some(plan.incarnation);
         let start = StartEnclave {
             enclave_id: plan.id,
@@ -128,11 +132,12 @@ impl Parts {
         self.agent.start_enclave(&start).await.map_err(|error| failed(Reason::NotAnnounced, chain(&error)))
     }
 
-    async fn spawn(&self, plan: &Plan, attempt: &mut Attempt) -> Result<Box<dyn Instance>, Failed> {
+    async fn spawn(&self, plan: &Plan, attempt: &mut Attempt) -> Result<(), Failed> {
         let started = self.driver.start(plan).await;
         let instance = started.map_err(|error| failed(Reason::NotSpawned, chain(&error)))?;
-        self.config.failpoint(Failpoint::AfterSpawn);
         let process = instance.process();
+        attempt.instance = Some(instance);
+        self.config.failpoint(Failpoint::AfterSpawn);
         attempt.recorded = Some(plan.incarnation);
         let recorded = self.store.record_process(&plan.id, plan.incarnation, Some(process)).await;
         recorded.map_err(|error| store_failed(&error))?;
@@ -140,24 +145,16 @@ impl Parts {
         let bind =
             BindProcess { incarnation: plan.incarnation, pid: process.pid, start_time: process.start_time };
         let bound = self.agent.bind_process(&plan.id, &bind).await;
-        bound.map_err(|error| failed(Reason::NotAnnounced, chain(&error)))?;
-        Ok(instance)
+        bound.map_err(|error| failed(Reason::NotAnnounced, chain(&error)))
     }
 
-    async fn wait_ready(&self, instance: &mut dyn Instance) -> Result<(), Failed> {
-        match tokio::time::timeout(READY_DEADLINE, instance.ready()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(exit)) => {
-                Err(failed(exit_reason(exit), "it ended before it was ready; see `enclave logs`"))
-            }
-            Err(_) => Err(failed(Reason::ReadyTimeout, "it was not ready in time; see `enclave logs`")),
-        }
-    }
-
-    /// Undoes what an attempt left: no announced enclave without a process, no row that names one.
-    pub(crate) async fn undo(&self, id: &EnclaveId, attempt: &Attempt, reason: &str) {
+    /// Undoes what an attempt left: no announced enclave without a process, no process without a row that says so.
+    pub(crate) async fn undo(&self, id: &EnclaveId, mut attempt: Attempt, reason: &str) {
         if let Some(incarnation) = attempt.announced {
             self.retract(id, incarnation, reason).await;
+        }
+        if let Some(mut instance) = attempt.instance.take() {
+            instance.stop().await;
         }
         if let Some(incarnation) = attempt.recorded {
             self.forget_process(id, incarnation).await;
@@ -167,8 +164,15 @@ impl Parts {
     /// Tells the agent that an enclave ends: from here on there is no evidence for it.
     pub(crate) async fn retract(&self, id: &EnclaveId, incarnation: u64, reason: &str) {
         let stop = StopEnclave { incarnation, reason: reason.to_owned() };
-        if let Err(error) = self.agent.stop_enclave(id, &stop).await {
-            tracing::warn!(enclave = %id, error = %chain(&error), "the agent was not told of an end");
+        match self.agent.stop_enclave(id, &stop).await {
+            Ok(()) => {}
+            // It began after the enclave did, or ended it by itself.
+            Err(CallError::Refused { code, .. }) => {
+                tracing::debug!(enclave = %id, code, "the agent knows of no such enclave");
+            }
+            Err(error) => {
+                tracing::warn!(enclave = %id, error = %chain(&error), "the agent was not told of an end");
+            }
         }
     }
 
@@ -184,6 +188,19 @@ impl Parts {
             tracing::warn!(enclave = %id, from = from.as_str(), to = to.as_str(), error = %chain(&error), "row not moved");
         }
     }
+}
+
+async fn wait_ready(attempt: &mut Attempt) -> Result<(), Failed> {
+    let instance = attempt.instance.as_mut().ok_or_else(ended)?;
+    match tokio::time::timeout(READY_DEADLINE, instance.ready()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(exit)) => Err(failed(exit_reason(exit), "it ended before it was ready; see `enclave logs`")),
+        Err(_) => Err(failed(Reason::ReadyTimeout, "it was not ready in time; see `enclave logs`")),
+    }
+}
+
+fn ended() -> Failed {
+    failed(Reason::Crashed, "it ended while it was started")
 }
 
 /// Why an enclave that ended by itself did.

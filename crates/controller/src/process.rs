@@ -1,21 +1,22 @@
 //! The process driver: enclaves as local processes, isolated as far as this machine allows.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use names::{Digest, EnclaveId};
-use packing::{Blobs, materialise, rootfs};
-use sandbox::{DEFAULT_BASE, Feature, Identity, Isolation, Process, UidPool, enclave_command, reachable_by};
+use packing::{Blobs, Materialised, materialise, rootfs, verify_copy};
+use sandbox::{Feature, Identity, Isolation, Process, UidPool, enclave_command, reachable_by};
 use tokio::sync::{oneshot, watch};
 use workload::launch::{AppLaunch, FacadeExit, Launch, READY_LINE};
 
 use crate::config::Config;
 use crate::driver::{Driver, DriverError, Exit, Instance, Pending, Plan};
+use crate::folder::{Folder, take_all_back};
 use crate::spawner::Spawner;
 
 /// After being asked to end, an enclave is killed.
@@ -29,6 +30,8 @@ pub struct ProcessDriver {
     isolation: Isolation,
     spawner: Spawner,
     uids: Arc<Mutex<UidPool>>,
+    /// Versions whose copy was hashed since this process began.
+    measured: Arc<Mutex<BTreeSet<Digest>>>,
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DriverError {
@@ -40,17 +43,19 @@ impl ProcessDriver {
     /// A driver with what this machine allows; what it does not allow is logged.
     ///
     /// # Errors
-    /// Where no thread can be started.
+    /// Where the folders of a former run can't be taken back, or no thread can be started.
     pub fn new(config: Config, isolation: Isolation) -> Result<Self, DriverError> {
         for (feature, reason) in isolation.missing() {
             tracing::warn!(step = feature.describe(), reason, "isolation step is not available here");
         }
+        take_all_back(&config.enclaves)?;
         let spawner = Spawner::start().map_err(DriverError::Spawn)?;
-        Ok(Self { config, isolation, spawner, uids: Arc::new(Mutex::new(UidPool::new(DEFAULT_BASE))) })
+        let uids = Arc::new(Mutex::new(UidPool::new(config.uid_base)));
+        Ok(Self { config, isolation, spawner, uids, measured: Arc::default() })
     }
 
-    fn folder(&self, id: &EnclaveId) -> PathBuf {
-        self.config.enclaves.join(id.to_string())
+    fn folder(&self, id: &EnclaveId) -> Folder {
+        Folder::of(&self.config.enclaves, id)
     }
 
     fn copy(&self, version: &Digest) -> PathBuf {
@@ -58,15 +63,16 @@ impl ProcessDriver {
     }
 
     /// A user of its own, where we are root and that user can reach what it needs.
-    fn identity(&self) -> Lease {
-        let lease = |uid| Lease { uid, pool: Arc::clone(&self.uids) };
+    fn identity(&self, folder: &Folder) -> Lease {
+        let lease = |uid| Lease { uid, folder: folder.clone(), pool: Arc::clone(&self.uids) };
         if !self.isolation.has(Feature::OwnUid) {
             return lease(None);
         }
         let taken = self.uids.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(uid) = taken else { return lease(None) };
         let own = lease(Some(uid));
-        let needed = [&self.config.facade, &self.config.apps, &self.config.enclaves, &self.config.agent_socket];
+        let needed =
+            [&self.config.facade, &self.config.apps, &self.config.enclaves, &self.config.agent_socket];
         for path in needed {
             // Sockets are reached when their folder is.
             let path = if path.is_dir() || path.is_file() { path } else { path.parent().unwrap_or(path) };
@@ -78,7 +84,7 @@ impl ProcessDriver {
         own
     }
 
-    fn launch(&self, plan: &Plan, folder: &Path) -> Launch {
+    fn launch(&self, plan: &Plan, folder: &Folder) -> Launch {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let manifest = &plan.manifest;
         Launch {
@@ -86,67 +92,34 @@ impl ProcessDriver {
             incarnation: plan.incarnation,
             dns_name: plan.host.clone(),
             owner: plan.owner,
-            listen: text(&self.address(&plan.id)),
+            listen: text(&folder.socket()),
             agent_socket: text(&self.config.agent_socket),
             jwks_file: text(&self.config.jwks_file),
             issuer: self.config.issuer.clone(),
             audience: self.config.trust_domain.enclave(&plan.id),
             app: AppLaunch {
                 root: text(&rootfs(&self.copy(&plan.version))),
-                mount_point: text(&folder.join("root")),
+                mount_point: text(&folder.mount_point()),
                 command: manifest.command().clone(),
                 args: manifest.args().to_vec(),
                 env: manifest.env().clone(),
                 endpoint: manifest.endpoint().clone(),
                 writable: manifest.writable().to_vec(),
-                resources: manifest.resources().clone(),
+                resources: *manifest.resources(),
             },
             isolation: self.isolation.plan(),
-            app_log: text(&folder.join("app.log")),
+            app_log: text(&folder.app_log()),
         }
-    }
-
-    fn lay_out(&self, plan: &Plan, uid: Option<u32>) -> Result<PathBuf, DriverError> {
-        let folder = self.folder(&plan.id);
-        let mount_point = folder.join("root");
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&mount_point)
-            .map_err(file_error("make folder", &mount_point))?;
-        let launch = folder.join("facade.yaml");
-        let bytes = serde_json::to_vec_pretty(&self.launch(plan, &folder))?;
-        std::fs::write(&launch, bytes).map_err(file_error("write", &launch))?;
-        let mut owned = vec![folder.clone(), mount_point, launch];
-        for name in ["app.log", "facade.log"] {
-            let path = folder.join(name);
-            let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-            file.map_err(file_error("make", &path))?;
-            owned.push(path);
-        }
-        let socket = folder.join("facade.sock");
-        match std::fs::remove_file(&socket) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(file_error("remove", &socket)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
-        for path in &owned {
-            let Some(uid) = uid else { break };
-            std::os::unix::fs::chown(path, Some(uid), Some(uid)).map_err(file_error("give away", path))?;
-        }
-        Ok(folder)
     }
 
     async fn spawn(&self, plan: &Plan) -> Result<Box<dyn Instance>, DriverError> {
-        let lease = self.identity();
-        let folder = self.lay_out(plan, lease.uid)?;
+        let folder = self.folder(&plan.id);
+        let lease = self.identity(&folder);
+        let log = folder.lay_out(&self.launch(plan, &folder), lease.uid)?;
         let identity = lease.uid.map_or(Identity::Controllers, Identity::Own);
-        let launch = folder.join("facade.yaml");
+        let launch = folder.launch_file();
         let args = [OsStr::new("--config"), launch.as_os_str()];
         let mut command = enclave_command(&self.isolation.plan(), identity, &self.config.facade, &args);
-        let log = folder.join("facade.log");
-        let log = std::fs::OpenOptions::new().append(true).open(&log).map_err(file_error("open", &log))?;
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).current_dir("/");
         if let Some(filter) = std::env::var_os(server::telemetry::FILTER_VARIABLE) {
             command.env(server::telemetry::FILTER_VARIABLE, filter);
@@ -158,11 +131,17 @@ impl ProcessDriver {
 
 impl Driver for ProcessDriver {
     fn prepare<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<(), DriverError>> {
-        let (manifest, target) = (plan.manifest.clone(), self.copy(&plan.version));
-        let blobs = self.config.blobs.clone();
+        let (manifest, version, target) = (plan.manifest.clone(), plan.version, self.copy(&plan.version));
+        let (blobs, measured) = (self.config.blobs.clone(), Arc::clone(&self.measured));
         Box::pin(async move {
             let copied = tokio::task::spawn_blocking(move || -> Result<(), DriverError> {
-                materialise(&manifest, &Blobs::open_dir(blobs)?, &target)?;
+                let known = || measured.lock().unwrap_or_else(PoisonError::into_inner);
+                match materialise(&manifest, &Blobs::open_dir(blobs)?, &target)? {
+                    // A former run made it, and what happened on this disk since then nobody knows.
+                    Materialised::Found if !known().contains(&version) => verify_copy(&manifest, &target)?,
+                    Materialised::Found | Materialised::Made => {}
+                }
+                known().insert(version);
                 Ok(())
             });
             copied.await.map_err(|_| DriverError::Stopped)?
@@ -186,45 +165,42 @@ impl Driver for ProcessDriver {
     }
 
     fn address(&self, id: &EnclaveId) -> PathBuf {
-        self.folder(id).join("facade.sock")
+        self.folder(id).socket()
     }
 
     fn output(&self, id: &EnclaveId, max_bytes: u32) -> Result<Vec<u8>, DriverError> {
-        let path = self.folder(id).join("app.log");
-        let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = std::fs::File::open(&path)?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(u64::from(max_bytes))))?;
-            let mut bytes = Vec::new();
-            file.take(u64::from(max_bytes)).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        match read() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            result => result.map_err(file_error("read", &path)),
-        }
+        self.folder(id).output(max_bytes)
     }
 
     fn remove(&self, id: &EnclaveId) -> Result<(), DriverError> {
-        let folder = self.folder(id);
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            result => result.map_err(file_error("remove", &folder)),
-        }
+        self.folder(id).remove()
     }
 }
 
-/// A user id for as long as something runs under it.
+/// A user id and the folder that is its for as long as something runs under it.
 struct Lease {
     uid: Option<u32>,
+    folder: Folder,
     pool: Arc<Mutex<UidPool>>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(uid) = self.uid {
-            self.pool.lock().unwrap_or_else(PoisonError::into_inner).give_back(uid);
+        let Some(uid) = self.uid else { return };
+        match self.folder.take_back() {
+            Ok(()) => self.pool.lock().unwrap_or_else(PoisonError::into_inner).give_back(uid),
+            // The id stays taken: whoever got it next would own what is in that folder.
+            Err(error) => tracing::error!(uid, %error, "the folder of an enclave was not taken back"),
         }
+    }
+}
+
+/// What a facade says on its standard output, without the line's end.
+fn first_line(output: ChildStdout) -> String {
+    let mut line = String::new();
+    match BufReader::new(output.take(MAX_LINE)).read_line(&mut line) {
+        Ok(_) => line.trim_end().to_owned(),
+        Err(error) => format!("unreadable: {error}"),
     }
 }
 
@@ -245,11 +221,16 @@ impl Running {
         let (say_ready, ready) = oneshot::channel();
         let (ended, exit) = watch::channel(None);
         std::thread::Builder::new().name(format!("enclave-{}", child.id())).spawn(move || {
-            if let Some(stdout) = stdout {
-                let mut line = String::new();
-                let read = BufReader::new(stdout.take(MAX_LINE)).read_line(&mut line);
-                if read.is_ok() && line.trim_end() == READY_LINE {
-                    say_ready.send(()).ok();
+            match stdout.map(first_line) {
+                Some(line) if line == READY_LINE => drop(say_ready.send(())),
+                // It is ending, or has no output that could say anything.
+                None => {}
+                Some(line) if line.is_empty() => {}
+                Some(line) => {
+                    tracing::error!(line, "a facade broke the launch contract and is ended");
+                    if let Err(error) = child.kill() {
+                        tracing::error!(%error, "an enclave was not killed");
+                    }
                 }
             }
             let status = child.wait();

@@ -14,6 +14,9 @@ pub(crate) async fn reconcile(parts: &Parts) -> Result<Vec<Row>, StoreError> {
             parts.driver.reap(process);
             parts.forget_process(&row.id, row.incarnation).await;
         }
+        if row.incarnation > 0 && matches!(row.state, State::Starting | State::Running | State::Stopping) {
+            parts.retract(&row.id, row.incarnation, "controller-restarted").await;
+        }
         match row.desired {
             Desired::Running => {
                 // A state follows itself: `failed` stays failed until its user says otherwise.

@@ -83,7 +83,10 @@ impl Service {
     /// The task of this enclave, started if there is none.
     fn enclave(&self, id: EnclaveId) -> Enclave {
         let mut enclaves = self.enclaves.lock().unwrap_or_else(PoisonError::into_inner);
-        enclaves.entry(id).or_insert_with(|| Enclave::follow(id, Arc::clone(&self.parts), &self.tasks)).clone()
+        enclaves
+            .entry(id)
+            .or_insert_with(|| Enclave::follow(id, Arc::clone(&self.parts), &self.tasks))
+            .clone()
     }
 
     fn forget(&self, id: &EnclaveId) {

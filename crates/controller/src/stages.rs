@@ -17,7 +17,12 @@ impl Stages {
     }
 
     pub(crate) fn say(&self, name: &str, message: &str, progress: u32) {
-        self.push(Stage { name: name.to_owned(), message: message.to_owned(), reason: String::new(), progress });
+        self.push(Stage {
+            name: name.to_owned(),
+            message: message.to_owned(),
+            reason: String::new(),
+            progress,
+        });
     }
 
     pub(crate) fn failed(&self, reason: Reason, message: &str) {

@@ -1,0 +1,213 @@
+//! Starts and ends without crashes.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use api::enclaves::State;
+
+use crate::world::{GOOD, HOST, World, id};
+
+const BROUGHT_UP: [&str; 5] = ["prepare", "log", "spawn", "certify", "ready"];
+
+/// Starts, expects a failure for this reason, and nothing left.
+async fn fails(world: &World, reason: &str) {
+    let last = world.stages().await.pop().unwrap();
+    assert_eq!((last.name.as_str(), last.reason.as_str()), ("failed", reason), "{}", last.message);
+    assert_eq!(world.state().await, (State::Failed, Some(reason.to_owned())));
+    assert_eq!(world.row().await.process, None);
+    assert_eq!(world.processes(), [""; 0]);
+    world.wait_for_routes(0).await;
+}
+
+#[tokio::test]
+async fn a_start_goes_through_its_stages_and_ends_with_a_route() {
+    let world = World::new(GOOD).await;
+    world.start().await;
+    assert_eq!(world.stage_names().await, BROUGHT_UP);
+    assert_eq!(world.state().await, (State::Running, None));
+    let table = world.wait_for_routes(1).await;
+    assert_eq!(table.routes[0].host, HOST);
+    assert_eq!(table.routes[0].socket, world.folder().join("run/tls").to_str().unwrap());
+    assert_eq!(world.calls(), ["POST /v1/enclaves", "PUT /v1/enclaves/ID/process"]);
+    assert!(world.row().await.process.is_some());
+    assert!(world.tasks.drain().await);
+    world.wait_until_nothing_runs().await;
+}
+
+#[tokio::test]
+async fn a_second_start_joins_the_first() {
+    let world = World::new(GOOD).await;
+    world.start().await;
+    let (one, two) = tokio::join!(world.stage_names(), world.stage_names());
+    assert_eq!((one, two), (BROUGHT_UP.map(String::from).to_vec(), BROUGHT_UP.map(String::from).to_vec()));
+    assert_eq!(world.stage_names().await, BROUGHT_UP);
+    assert_eq!(world.row().await.incarnation, 1);
+}
+
+#[tokio::test]
+async fn a_stop_retracts_first_and_leaves_no_process_and_no_route() {
+    let world = World::new(GOOD).await;
+    world.start().await;
+    world.stages().await;
+    world.stop().await;
+    assert_eq!(world.state().await, (State::Stopped, None));
+    assert_eq!(world.calls().last().unwrap(), "POST /v1/enclaves/ID/stop");
+    assert_eq!(world.processes(), [""; 0]);
+    world.wait_for_routes(0).await;
+}
+
+#[tokio::test]
+async fn a_deleted_enclave_leaves_no_row_and_no_folder() {
+    let world = World::new(GOOD).await;
+    world.start().await;
+    world.stages().await;
+    world.delete().await;
+    assert!(world.store().await.enclave(&id()).await.unwrap().is_none());
+    assert!(!world.folder().exists());
+    assert_eq!(world.processes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_app_that_ends_fails_the_enclave_and_takes_its_route() {
+    let world = World::new("echo ready; read line < ${2%/enclaves/*}/run/end; exit 10").await;
+    let pipe = world.path("run/end");
+    assert!(std::process::Command::new("mkfifo").args(["-m", "666"]).arg(&pipe).status().unwrap().success());
+    world.start().await;
+    world.stages().await;
+    world.wait_for_routes(1).await;
+    tokio::task::spawn_blocking(move || fs::write(pipe, "now\n").unwrap()).await.unwrap();
+    world.wait_for_routes(0).await;
+    while world.state().await.0 != State::Failed {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.state().await, (State::Failed, Some("app-ended".into())));
+    assert_eq!(world.calls().last().unwrap(), "POST /v1/enclaves/ID/stop");
+}
+
+#[tokio::test]
+async fn a_facade_that_ends_before_it_is_ready_says_why() {
+    for (code, reason) in
+        [(11, "app-not-started"), (12, "app-not-listening"), (13, "not-certified"), (99, "crashed")]
+    {
+        let world = World::new(&format!("exit {code}")).await;
+        world.start().await;
+        fails(&world, reason).await;
+        assert_eq!(world.calls().last().unwrap(), "POST /v1/enclaves/ID/stop");
+    }
+}
+
+#[tokio::test]
+async fn a_facade_that_says_anything_but_ready_is_ended() {
+    let world = World::new("echo hello; cat > /dev/null; exit 14").await;
+    world.start().await;
+    fails(&world, "crashed").await;
+}
+
+#[tokio::test]
+async fn a_missing_or_wrong_blob_fails_before_anything_is_announced() {
+    let world = World::new(GOOD).await;
+    world.start().await;
+    for blob in fs::read_dir(world.path("blobs")).unwrap() {
+        fs::write(blob.unwrap().path(), "other bytes").unwrap();
+    }
+    fails(&world, "copy-failed").await;
+    fs::remove_dir_all(world.path("blobs")).unwrap();
+    fails(&world, "copy-failed").await;
+    assert_eq!(world.calls(), [""; 0]);
+    assert_eq!(fs::read_dir(world.path("apps")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_copy_that_changed_on_disk_is_refused_by_the_next_run() {
+    let mut world = World::new(GOOD).await;
+    world.start().await;
+    world.stages().await;
+    let copy = fs::read_dir(world.path("apps")).unwrap().next().unwrap().unwrap().path();
+    world.stop().await;
+    let app = copy.join("rootfs/app");
+    fs::remove_file(&app).or_else(|_| open_and_remove(&copy.join("rootfs"), &app)).unwrap();
+    fs::write(&app, "#!/bin/evil\n").unwrap();
+    world.restart().await;
+    world.store().await.want_running(&id(), store::Quota::default(), 3).await.unwrap();
+    fails(&world, "copy-failed").await;
+}
+
+fn open_and_remove(folder: &std::path::Path, file: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    fs::remove_file(file)
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_there_fails_the_start() {
+    let world = World::new(GOOD).await;
+    world.start().await;
+    fs::remove_file(world.path("run/admin.sock")).unwrap();
+    fails(&world, "not-announced").await;
+}
+
+#[tokio::test]
+async fn a_missing_facade_fails_the_start() {
+    let world = World::new(GOOD).await;
+    world.start().await;
+    fs::remove_file(world.path("facade.sh")).unwrap();
+    fails(&world, "not-spawned").await;
+}
+
+#[tokio::test]
+async fn a_failed_enclave_can_be_started_again() {
+    let world = World::new("exit 13").await;
+    world.start().await;
+    fails(&world, "not-certified").await;
+    world.write_facade(GOOD);
+    assert_eq!(world.stage_names().await, BROUGHT_UP);
+    assert_eq!(world.row().await.incarnation, 2);
+}
+
+#[tokio::test]
+async fn a_stop_cancels_a_start() {
+    // Never ready, and deaf to the end of its input for as long as it can be.
+    let world = World::new("cat > /dev/null; exit 0").await;
+    world.start().await;
+    let request = proto::v1::StartEnclaveRequest { enclave_id: id().to_string() };
+    let mut stages = world.client().start_enclave(request).await.unwrap().into_inner();
+    while stages.message().await.unwrap().unwrap().name != "certify" {}
+    world.stop().await;
+    assert_eq!(stages.message().await.unwrap().unwrap().reason, "cancelled");
+    assert_eq!(world.state().await, (State::Stopped, None));
+    assert_eq!(world.processes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_ran_runs_again_as_a_new_incarnation_after_a_restart() {
+    let mut world = World::new(GOOD).await;
+    world.start().await;
+    world.stages().await;
+    world.restart().await;
+    world.wait_for_routes(1).await;
+    assert_eq!(world.row().await.incarnation, 2);
+    world.stop().await;
+    world.restart().await;
+    world.wait_for_routes(0).await;
+    assert_eq!(world.state().await.0, State::Stopped);
+}
+
+#[tokio::test]
+async fn an_enclave_can_name_nothing_where_the_controller_opens_files() {
+    let script = "d=${2%/*}; for f in app.log facade.yaml root run; do mv $d/$f $d/x; ln -sf /etc/passwd $d/$f; done; \
+                  touch $d/run/mine; echo ready; exec cat > /dev/null";
+    let mut world = World::new(script).await;
+    world.start().await;
+    assert_eq!(world.stage_names().await, BROUGHT_UP);
+    if !rustix::process::geteuid().is_root() {
+        return; // then enclaves are the controller's own user
+    }
+    let folder = world.folder();
+    let owner = |name: &str| fs::symlink_metadata(folder.join(name)).unwrap().uid();
+    assert!(!fs::symlink_metadata(folder.join("app.log")).unwrap().is_symlink());
+    assert!(owner("run/mine") >= controller::DEFAULT_UID_BASE);
+    assert_eq!((owner(""), owner("facade.yaml"), owner("root")), (0, 0, 0));
+    world.stop().await;
+    assert_eq!((owner("run"), owner("app.log")), (0, 0), "the next enclave may get this user id");
+    world.restart().await;
+}

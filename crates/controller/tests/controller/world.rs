@@ -1,0 +1,255 @@
+//! One data folder, one published app, one row, a stand-in agent and a stand-in facade.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use api::enclaves::State;
+use controller::{Config, Failpoint};
+use names::{Digest, EnclaveId};
+use packing::Blobs;
+use proto::v1::controller_client::ControllerClient;
+use proto::v1::{
+    DeleteEnclaveRequest, RouteTable, Stage, StartEnclaveRequest, StopEnclaveRequest, WatchRoutesRequest,
+};
+use server::Tasks;
+use store::{NewApp, NewEnclave, Quota, Store, User, UserId};
+use tokio_stream::StreamExt;
+use workload::{Endpoint, Entry, Manifest, ManifestParts, Resources};
+
+pub const HOST: &str = "web-alice.enclaves.localhost";
+const CONTENT: &[u8] = b"#!/bin/true\n";
+
+/// A facade that is ready and ends when it is asked to.
+pub const GOOD: &str = "echo ready; exec cat > /dev/null";
+
+pub struct World {
+    dir: tempfile::TempDir,
+    pub calls: Arc<Mutex<Vec<String>>>,
+    pub tasks: Tasks,
+}
+
+pub fn id() -> EnclaveId {
+    EnclaveId::from_bytes([7; 16])
+}
+
+impl World {
+    /// A world whose facade does this; nothing runs in it yet.
+    pub async fn new(facade: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["apps", "enclaves", "run"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let world = Self { dir, calls: Arc::default(), tasks: Tasks::new() };
+        world.write_facade(facade);
+        let manifest = manifest();
+        Blobs::open_dir(world.path("blobs")).unwrap().put(&Digest::of(CONTENT), CONTENT).unwrap();
+        fill(&world.store().await, &manifest).await;
+        world
+    }
+
+    pub fn write_facade(&self, script: &str) {
+        let path = self.path("facade.sh");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.path("enclaves").join(id().to_string())
+    }
+
+    pub async fn store(&self) -> Store {
+        Store::open(&self.path("db.sqlite")).await.unwrap()
+    }
+
+    pub async fn row(&self) -> store::Enclave {
+        self.store().await.enclave(&id()).await.unwrap().unwrap()
+    }
+
+    pub async fn state(&self) -> (State, Option<String>) {
+        let row = self.row().await;
+        (row.state, row.reason)
+    }
+
+    /// Starts the stand-in agent and the controller.
+    pub async fn start(&self) {
+        listen(&self.path("run/admin.sock"), Arc::clone(&self.calls));
+        controller::start(config(self.dir.path(), None), self.store().await, &self.tasks).await.unwrap();
+    }
+
+    /// Stops the controller as `up` does, and starts another on the same folder.
+    pub async fn restart(&mut self) {
+        assert!(self.tasks.drain().await);
+        self.tasks = Tasks::new();
+        self.start().await;
+    }
+
+    pub fn client(&self) -> ControllerClient<tonic::transport::Channel> {
+        ControllerClient::new(proto::connect(&self.path("run/controller.sock")))
+    }
+
+    /// Starts the enclave and returns its stages.
+    pub async fn stages(&self) -> Vec<Stage> {
+        let request = StartEnclaveRequest { enclave_id: id().to_string() };
+        let stream = self.client().start_enclave(request).await.unwrap().into_inner();
+        stream.map(|stage| stage.unwrap()).collect().await
+    }
+
+    pub async fn stage_names(&self) -> Vec<String> {
+        self.stages().await.into_iter().map(|stage| stage.name).collect()
+    }
+
+    pub async fn stop(&self) {
+        self.store().await.want_stopped(&id(), 2).await.unwrap();
+        let request = StopEnclaveRequest { enclave_id: id().to_string(), reason: "asked".into() };
+        self.client().stop_enclave(request).await.unwrap();
+    }
+
+    pub async fn delete(&self) {
+        self.store().await.want_deleted(&id(), 2).await.unwrap();
+        self.client().delete_enclave(DeleteEnclaveRequest { enclave_id: id().to_string() }).await.unwrap();
+    }
+
+    pub async fn routes(&self) -> tonic::Streaming<RouteTable> {
+        self.client().watch_routes(WatchRoutesRequest {}).await.unwrap().into_inner()
+    }
+
+    /// Waits until the route table has this many routes.
+    pub async fn wait_for_routes(&self, count: usize) -> RouteTable {
+        let mut tables = self.routes().await;
+        loop {
+            let table = tables.next().await.unwrap().unwrap();
+            if table.routes.len() == count {
+                return table;
+            }
+        }
+    }
+
+    pub fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Processes whose command line names this world's facade: one `unshare` and one shell for each enclave.
+    pub fn processes(&self) -> Vec<String> {
+        let script = self.path("facade.sh");
+        let mine = |line: &String| line.contains(script.to_str().unwrap());
+        let pids = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+        pids.filter_map(|pid| fs::read_to_string(pid.join("cmdline")).ok()).filter(mine).collect()
+    }
+
+    /// Waits until no process of this world is left: the kernel kills them one after the other.
+    pub async fn wait_until_nothing_runs(&self) {
+        while !self.processes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+pub fn config(dir: &Path, dangerous_failpoint: Option<Failpoint>) -> Config {
+    let trust_domain: names::TrustDomain = "sealwright.internal".parse().unwrap();
+    Config {
+        socket: dir.join("run/controller.sock"),
+        admin_socket: dir.join("run/admin.sock"),
+        agent_socket: dir.join("run/agent.sock"),
+        jwks_file: dir.join("run/jwks.json"),
+        blobs: dir.join("blobs"),
+        apps: dir.join("apps"),
+        enclaves: dir.join("enclaves"),
+        facade: dir.join("facade.sh"),
+        issuer: trust_domain.part(names::Part::Gateway),
+        trust_domain,
+        uid_base: controller::DEFAULT_UID_BASE,
+        dangerous_failpoint,
+    }
+}
+
+fn manifest() -> Manifest {
+    let path = |text: &str| text.parse().unwrap();
+    let file = Entry::File {
+        path: path("/app"),
+        executable: true,
+        size: CONTENT.len() as u64,
+        sha256: Digest::of(CONTENT),
+    };
+    let parts = ManifestParts {
+        command: path("/app"),
+        args: vec![],
+        env: [].into(),
+        endpoint: Endpoint::Port(8080),
+        entries: vec![file],
+        writable: vec![],
+        resources: Resources::default(),
+    };
+    parts.try_into().unwrap()
+}
+
+async fn fill(store: &Store, manifest: &Manifest) {
+    let user = UserId::from_bytes([1; 16]);
+    let account = User { id: user, name: "alice".into(), password_hash: "x".into(), created_at: 1 };
+    store.create_user(&account).await.unwrap();
+    let app = NewApp {
+        name: "hello".into(),
+        version: "1".into(),
+        digest: manifest.digest(),
+        manifest: serde_json::to_string(manifest).unwrap(),
+        record: "a.b.c".into(),
+        publisher: Digest::of(b"publisher"),
+        owner: user,
+        created_at: 1,
+    };
+    store.publish_app(&app).await.unwrap();
+    let enclave = NewEnclave {
+        id: id(),
+        user,
+        user_name: "alice".into(),
+        name: "web".into(),
+        app: "hello".into(),
+        version: "1".into(),
+        version_digest: manifest.digest(),
+        owner: Digest::of(b"owner"),
+        host: HOST.into(),
+        created_at: 1,
+    };
+    store.create_enclave(&enclave, Quota::default()).await.unwrap();
+}
+
+/// The stand-in agent: remembers method and path, refuses nothing.
+pub fn listen(socket: &Path, calls: Arc<Mutex<Vec<String>>>) {
+    // A former one may be there; it keeps its open connections and gets no new ones.
+    fs::remove_file(socket).ok();
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            calls.lock().unwrap().push(answer(stream.unwrap()));
+        }
+    });
+}
+
+fn answer(mut stream: UnixStream) -> String {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).unwrap();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().unwrap()
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    reader.take(length).read_to_end(&mut Vec::new()).unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    let call = first.trim_end().trim_end_matches(" HTTP/1.1");
+    call.replace(&id().to_string(), "ID")
+}
