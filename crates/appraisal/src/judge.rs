@@ -59,7 +59,12 @@ fn step_source(step: Step, facts: &Facts) -> String {
     }
 }
 
-fn check(name: &'static str, meaning: &'static str, failed: Option<Reason>, source: impl Into<String>) -> Check {
+fn check(
+    name: &'static str,
+    meaning: &'static str,
+    failed: Option<Reason>,
+    source: impl Into<String>,
+) -> Check {
     let outcome = failed.map_or(Outcome::Pass, Outcome::Fail);
     Check { name, meaning, outcome, source: source.into() }
 }
@@ -94,11 +99,21 @@ fn subject(policy: &Policy, facts: &Facts) -> Vec<Check> {
     if let Some(wanted) = &policy.dns_name {
         let names = facts.certificate.as_ref().map(|certificate| certificate.dns_names());
         let failed = (names != Some(core::slice::from_ref(wanted))).then_some(Reason::NameOther);
-        checks.push(check("dns_name", "Its certificate has the one name that was asked for", failed, "policy"));
+        checks.push(check(
+            "dns_name",
+            "Its certificate has the one name that was asked for",
+            failed,
+            "policy",
+        ));
     }
     if let Some(claim) = claim {
         let failed = (claim.incarnation < policy.min_incarnation).then_some(Reason::Rollback);
-        checks.push(check("incarnation", "It is not an earlier start than one seen before", failed, "your pins"));
+        checks.push(check(
+            "incarnation",
+            "It is not an earlier start than one seen before",
+            failed,
+            "your pins",
+        ));
     }
     checks
 }
@@ -160,7 +175,8 @@ fn pinned_otherwise(pins: &[Reference], digest: &Digest) -> bool {
 }
 
 fn log(facts: &Facts, level: Level) -> Check {
-    let failed = (level >= Level::Virtual && facts.log == LogState::Baseline).then_some(Reason::LogIncomplete);
+    let failed =
+        (level >= Level::Virtual && facts.log == LogState::Baseline).then_some(Reason::LogIncomplete);
     check("log_complete", "The enclave log tells of everything since boot", failed, "the evidence itself")
 }
 
@@ -181,20 +197,31 @@ fn not_proved(policy: &Policy, facts: &Facts, level: Level) -> Vec<NotProved> {
         LogState::Gap => line("log_complete", "what happened on the node while the agent was not watching"),
         LogState::Baseline => line("log_complete", "what happened on the node before the agent watched"),
     }
-    line("agent_word", "more than the agent said: the TPM quotes the agent's log, and the agent is an appraised binary");
+    line(
+        "agent_word",
+        "more than the agent said: the TPM quotes the agent's log, and the agent is an appraised binary",
+    );
     let running = facts.statement.enclave.as_ref().map(|claim| claim.version);
     match &policy.versions {
         Versions::Any => line("version", "which software runs: any version was accepted"),
         Versions::OneOf(references) => match find(references, running.as_ref()).map(|found| found.source) {
             Some(Source::Operator) => {
-                line("version", "that the version is the publisher's: its only reference value is the operator's word");
+                line(
+                    "version",
+                    "that the version is the publisher's: its only reference value is the operator's word",
+                );
             }
-            Some(Source::FirstUse) => line("version", "that the version is the publisher's: it was pinned at first use"),
+            Some(Source::FirstUse) => {
+                line("version", "that the version is the publisher's: it was pinned at first use")
+            }
             Some(Source::UserFile | Source::PublisherSignature) | None => {}
         },
     }
     if facts.boot.is_none() {
-        line("boot_policy", "what the node booted, beyond the verifier's verdict: its node policy is the operator's");
+        line(
+            "boot_policy",
+            "what the node booted, beyond the verifier's verdict: its node policy is the operator's",
+        );
     }
     lines
 }

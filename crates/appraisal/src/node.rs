@@ -164,7 +164,8 @@ pub fn appraise_node(policy: &NodePolicy, verified: &Verified) -> Result<Trusted
     if policy.secure_boot {
         secure_boot(&boot.log)?;
     }
-    let list = ImaLog::parse_ascii(&ima.list).map_err(|_| NodeRefused::UnknownFile("list unreadable".into()))?;
+    let list =
+        ImaLog::parse_ascii(&ima.list).map_err(|_| NodeRefused::UnknownFile("list unreadable".into()))?;
     let covered = list.entries().get(..ima.covered).unwrap_or_default();
     for entry in covered {
         file(policy, entry)?;

@@ -12,8 +12,8 @@ use crate::keys::{self, AttestedKey};
 use crate::logs_check::{self, ENCLAVE_LOG_PCR, IMA_PCR};
 use crate::statement::StatementError;
 use crate::{
-    Challenge, Channel, ChannelRule, EnclaveClaim, Evidence, Expectation, Purpose, Rejected, Roots, Statement,
-    Verdict, quote_data, tree,
+    Challenge, Channel, ChannelRule, EnclaveClaim, Evidence, Expectation, Purpose, Rejected, Roots,
+    Statement, Verdict, quote_data, tree,
 };
 
 /// What the quote says, signature checked.
@@ -191,7 +191,10 @@ fn enclave_certificate(evidence: &Evidence, statement: &Statement) -> Result<Opt
 /// The certificate's one URI must be the enclave's SPIFFE id.
 fn names_enclave(certificate: &Certificate, enclave: &EnclaveClaim) -> bool {
     match certificate.uris() {
-        [uri] => uri.parse::<names::SpiffeId>().is_ok() && uri.ends_with(&alloc::format!("/enclave/{}", enclave.id)),
+        [uri] => {
+            uri.parse::<names::SpiffeId>().is_ok()
+                && uri.ends_with(&alloc::format!("/enclave/{}", enclave.id))
+        }
         _ => false,
     }
 }

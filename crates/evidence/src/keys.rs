@@ -52,11 +52,10 @@ pub(crate) fn certified(
     now: u64,
 ) -> Result<AttestedKey, Rejected> {
     let chain: Vec<&[u8]> = chain.iter().map(|bytes| bytes.0.as_slice()).collect();
-    let (verified, anchor) =
-        roots.chain(&chain, now, Oid::AK_ENCLAVE).map_err(|error| match error {
-            PathError::Purpose => Rejected::KeyPurpose,
-            _ => Rejected::KeyChain,
-        })?;
+    let (verified, anchor) = roots.chain(&chain, now, Oid::AK_ENCLAVE).map_err(|error| match error {
+        PathError::Purpose => Rejected::KeyPurpose,
+        _ => Rejected::KeyChain,
+    })?;
     let leaf = verified.leaf();
     let key = public.spki_der().map_err(|_| Rejected::KeyMalformed)?;
     if leaf.spki() != key {

@@ -1,10 +1,10 @@
 //! The logs beside a quote: each must replay to a quoted register before anything in it is believed.
 
-use names::Digest;
 use logs::bank::{Bank, Value};
 use logs::boot::BootLog;
 use logs::enclave::{Completeness, EnclaveLog, Live, NotLive};
 use logs::ima::ImaLog;
+use names::Digest;
 
 use crate::examine::{BootState, ImaState, LogState, Quoted};
 use crate::{EnclaveClaim, Evidence, Rejected, Statement};
@@ -20,7 +20,8 @@ pub(crate) fn enclave_log(
     statement: &Statement,
     quoted: &Quoted,
 ) -> Result<LogState, Rejected> {
-    let log = EnclaveLog::parse(&evidence.enclave_log.0, ENCLAVE_LOG_PCR).map_err(|_| Rejected::LogMalformed)?;
+    let log =
+        EnclaveLog::parse(&evidence.enclave_log.0, ENCLAVE_LOG_PCR).map_err(|_| Rejected::LogMalformed)?;
     if log.count() != statement.log_count {
         return Err(Rejected::LogCount);
     }
@@ -55,7 +56,8 @@ fn rejection(not_live: &NotLive) -> Rejected {
 }
 
 fn says_the_same(claim: &EnclaveClaim, live: &Live) -> bool {
-    let stated = (claim.incarnation, claim.version, claim.instance, Some(claim.owner), claim.facade, claim.spki);
+    let stated =
+        (claim.incarnation, claim.version, claim.instance, Some(claim.owner), claim.facade, claim.spki);
     stated == (live.incarnation, live.version, live.instance, live.owner, live.facade, live.spki)
 }
 

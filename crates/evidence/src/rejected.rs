@@ -25,7 +25,17 @@ pub enum Step {
 
 impl Step {
     /// All steps, in order.
-    pub const ALL: &[Self] = &[Self::Form, Self::Challenge, Self::Channel, Self::Quote, Self::Key, Self::Registers, Self::EnclaveLog, Self::Verdict, Self::NodeLogs];
+    pub const ALL: &[Self] = &[
+        Self::Form,
+        Self::Challenge,
+        Self::Channel,
+        Self::Quote,
+        Self::Key,
+        Self::Registers,
+        Self::EnclaveLog,
+        Self::Verdict,
+        Self::NodeLogs,
+    ];
 
     /// The step's stable name.
     #[must_use]

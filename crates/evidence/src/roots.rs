@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use names::Level;
-use pki::{Certificate, Oid};
 use pki::path::{self, PathError, VerifiedChain};
+use pki::{Certificate, Oid};
 
 /// A certificate that somebody decided to trust, and how much that is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]

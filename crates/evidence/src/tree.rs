@@ -201,7 +201,10 @@ mod tests {
         let proof = Proof { index: 0, count: 2, path: alloc::vec![node(&leaf(&[2]), &leaf(&[3]))] };
         // The path itself leads to the root; the leaf count, which the quote signs, and the leaf's domain byte do not.
         assert_eq!(proof.root(&inner), Ok(tree.root()));
-        assert_ne!(crate::quote_data(2, tree.root().as_bytes()), crate::quote_data(4, tree.root().as_bytes()));
+        assert_ne!(
+            crate::quote_data(2, tree.root().as_bytes()),
+            crate::quote_data(4, tree.root().as_bytes())
+        );
         assert!((0..=255u8).all(|byte| leaf(&[byte]) != inner));
     }
 
@@ -211,7 +214,9 @@ mod tests {
         let digest = leaf(&[]);
         assert!(Tree::new(alloc::vec![digest; 1024]).is_ok());
         assert_eq!(Tree::new(alloc::vec![digest; 1025]).err(), Some(ProofError::Count));
-        for (index, count, error) in [(0, 0, ProofError::Count), (0, 1025, ProofError::Count), (1, 1, ProofError::Index)] {
+        for (index, count, error) in
+            [(0, 0, ProofError::Count), (0, 1025, ProofError::Count), (1, 1, ProofError::Index)]
+        {
             assert_eq!(Proof { index, count, path: Vec::new() }.root(&digest), Err(error));
         }
     }

@@ -7,8 +7,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use names::{Digest, Level, SpiffeId};
-use pki::jws::{JwsError, Unverified};
 use pki::Oid;
+use pki::jws::{JwsError, Unverified};
 use serde::{Deserialize, Serialize};
 
 use crate::{PcrValues, Rejected, Roots};

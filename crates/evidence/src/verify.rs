@@ -49,7 +49,12 @@ impl Recorded {
 ///
 /// # Errors
 /// The first [`Rejected`] in the order of [`crate::Step::ALL`]' cheaper checks first.
-pub fn verify(challenge: Challenge, evidence: &Evidence, roots: &Roots, now: u64) -> Result<Verified, Rejected> {
+pub fn verify(
+    challenge: Challenge,
+    evidence: &Evidence,
+    roots: &Roots,
+    now: u64,
+) -> Result<Verified, Rejected> {
     let statement = examine::statement(evidence)?;
     examine::answers(&statement, &challenge, now)?;
     drop(challenge);

@@ -14,6 +14,7 @@ use logs::ima::ImaLog;
 use names::Digest;
 use pki::Certificate;
 use pki::jws::{self, KeyHint};
+use tpm2::HashAlgorithm;
 
 use crate::keys::selection;
 use crate::{TpmKey, World};
@@ -33,10 +34,18 @@ pub struct Draft<'w> {
     pub verdict: Option<VerdictClaims>,
     /// The certificate that the verdict is signed under.
     pub verdict_certificate: Certificate,
-    /// The boot log that is shipped; the quoted registers are always those of [`crate::BOOT_LOG`].
+    /// What firmware measured.
+    pub measured_boot: Vec<u8>,
+    /// What the kernel measured.
+    pub measured_ima: Vec<u8>,
+    /// The boot log that is shipped.
     pub boot_log: Option<Vec<u8>>,
-    /// The IMA list that is shipped; the quoted register is always that of [`crate::IMA_LIST`].
+    /// The IMA list that is shipped.
     pub ima_log: Option<Vec<u8>>,
+    /// `TPM_ALG_ID` of the quoted bank; the values are of SHA-256 whatever it says.
+    pub bank: u16,
+    /// The quoted registers, ascending.
+    pub pcrs: Vec<u8>,
     /// TPM resets and restarts.
     pub counts: (u32, u32),
     /// Other leaves under the same quote.
@@ -53,8 +62,12 @@ impl<'w> Draft<'w> {
             certificate: None,
             verdict: None,
             verdict_certificate: world.verifier.clone(),
+            measured_boot: crate::BOOT_LOG(),
+            measured_ima: crate::IMA_LIST(),
             boot_log: None,
             ima_log: None,
+            bank: HashAlgorithm::Sha256.id(),
+            pcrs: World::pcrs().to_vec(),
             counts: (11, 2),
             other_leaves: vec![Digest::from_bytes([0x31; 32]), Digest::from_bytes([0x32; 32])],
         }
@@ -79,18 +92,29 @@ impl<'w> Draft<'w> {
     }
 
     fn pcr_values(&self) -> BTreeMap<u8, Digest> {
-        let bytes = crate::BOOT_LOG();
-        let boot = BootLog::parse(&bytes).expect("the forged boot log is one");
+        let boot = BootLog::parse(&self.measured_boot).expect("the forged boot log is one");
         let boot = boot.replay(Bank::Sha256).expect("it has the bank");
-        let list = crate::IMA_LIST();
-        let ima = ImaLog::parse_ascii(&list).expect("the forged list is one").replay(Bank::Sha256);
+        let ima =
+            ImaLog::parse_ascii(&self.measured_ima).expect("the forged list is one").replay(Bank::Sha256);
         let digest = |bytes: &[u8]| Digest::from_bytes(bytes.try_into().expect("the bank is SHA-256"));
         let value = |pcr: u8| match pcr {
             IMA_PCR => digest(ima.as_bytes()),
             ENCLAVE_LOG_PCR => self.log().replay(),
             pcr => digest(boot.get(u32::from(pcr)).expect("there are 24 registers").as_bytes()),
         };
-        World::pcrs().into_iter().map(|pcr| (pcr, value(pcr))).collect()
+        self.pcrs.iter().map(|pcr| (*pcr, value(*pcr))).collect()
+    }
+
+    /// Makes firmware measure this log, and ships it where a boot log is shipped.
+    pub fn boot(&mut self, log: Vec<u8>) {
+        self.boot_log = self.boot_log.is_some().then(|| log.clone());
+        self.measured_boot = log;
+    }
+
+    /// Makes the kernel measure this list, and ships it where a list is shipped.
+    pub fn measure(&mut self, list: Vec<u8>) {
+        self.ima_log = self.ima_log.is_some().then(|| list.clone());
+        self.measured_ima = list;
     }
 
     /// Signs the draft with the world's key.
@@ -127,7 +151,8 @@ impl<'w> Draft<'w> {
         let pcrs = self.pcr_values();
         let composite = tpm2::composite(pcrs.values().map(|value| value.as_bytes().as_slice()));
         let extra = quote_data(tree.count(), tree.root().as_bytes());
-        let quote = ak.attest(extra.as_bytes(), &selection(0x000b, pcrs.keys().copied()), &composite, self.counts);
+        let quote =
+            ak.attest(extra.as_bytes(), &selection(self.bank, pcrs.keys().copied()), &composite, self.counts);
         let log = match (&self.statement.enclave, self.hide) {
             (Some(claim), true) => self.log().hide_foreign(&claim.id),
             _ => self.log().encode(),

@@ -1,32 +1,58 @@
-//! A P-256 key that signs like a TPM: TPMT_PUBLIC, TPMS_ATTEST, TPMT_SIGNATURE (TPM 2.0 Part 2).
+//! Keys that sign like a TPM: TPMT_PUBLIC, TPMS_ATTEST, TPMT_SIGNATURE (TPM 2.0 Part 2).
 
 use p256::ecdsa::SigningKey as P256Key;
 use p256::ecdsa::signature::Signer;
 use tpm2::algorithms::{Curve, HashAlgorithm, NameAlgorithm};
 use tpm2::attributes::ObjectAttributes as Attribute;
 use tpm2::public::{Key, PublicFields, Scheme, Symmetric};
-use tpm2::{Handle, Name, PublicArea};
+use tpm2::{Handle, Name, PublicArea, Signature};
+
+use crate::rsa_key::{RsaKey, RsaScheme};
 
 /// A key with the public area that a TPM would give it.
 pub struct TpmKey {
-    secret: P256Key,
+    secret: Secret,
     /// Its public area.
     pub public: PublicArea,
     /// The hierarchy that it is a primary of.
     pub hierarchy: Handle,
 }
 
+enum Secret {
+    P256(P256Key),
+    Rsa(RsaKey),
+}
+
 impl TpmKey {
-    /// A restricted signing key of the endorsement hierarchy.
+    /// What a restricted signing key made in a TPM has.
     #[must_use]
-    pub fn attestation(seed: u8) -> Self {
-        let attributes = Attribute::FIXED_TPM
+    pub fn attestation_attributes() -> Attribute {
+        Attribute::FIXED_TPM
             | Attribute::FIXED_PARENT
             | Attribute::SENSITIVE_DATA_ORIGIN
             | Attribute::USER_WITH_AUTH
             | Attribute::SIGN
-            | Attribute::RESTRICTED;
-        Self::with_attributes(seed, attributes)
+            | Attribute::RESTRICTED
+    }
+
+    /// A restricted signing key of the endorsement hierarchy.
+    #[must_use]
+    pub fn attestation(seed: u8) -> Self {
+        Self::with_attributes(seed, Self::attestation_attributes())
+    }
+
+    /// An RSA-2048 one: always the same test key, which protects nothing.
+    #[must_use]
+    pub fn rsa_attestation(scheme: RsaScheme) -> Self {
+        let secret = RsaKey::test_key(scheme);
+        let key = Key::Rsa {
+            symmetric: Symmetric::Null,
+            scheme: scheme.in_public_area(),
+            bits: 2048,
+            exponent: 0,
+            modulus: secret.modulus(),
+        };
+        Self::new(Secret::Rsa(secret), key, Self::attestation_attributes())
     }
 
     /// A signing key with these attributes.
@@ -34,7 +60,8 @@ impl TpmKey {
     pub fn with_attributes(seed: u8, attributes: Attribute) -> Self {
         let secret = P256Key::from_slice(&[seed; 32]).expect("a small number is a scalar");
         let point = secret.verifying_key().to_sec1_point(false);
-        let coordinate = |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| bytes.to_vec()).unwrap_or_default();
+        let coordinate =
+            |bytes: Option<&p256::FieldBytes>| bytes.map(|bytes| bytes.to_vec()).unwrap_or_default();
         let key = Key::Ecc {
             symmetric: Symmetric::Null,
             scheme: Scheme::Ecdsa(HashAlgorithm::Sha256),
@@ -42,6 +69,10 @@ impl TpmKey {
             x: coordinate(point.x()),
             y: coordinate(point.y()),
         };
+        Self::new(Secret::P256(secret), key, attributes)
+    }
+
+    fn new(secret: Secret, key: Key, attributes: Attribute) -> Self {
         let fields =
             PublicFields { name_algorithm: NameAlgorithm::Sha256, attributes, auth_policy: Vec::new(), key };
         let public = PublicArea::new(&fields).expect("the fields are those of a signing key");
@@ -79,15 +110,18 @@ impl TpmKey {
         out
     }
 
-    /// TPMT_SIGNATURE, ECDSA with SHA-256.
+    /// TPMT_SIGNATURE with SHA-256, of the key's scheme.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature: p256::ecdsa::Signature = self.secret.sign(message);
-        let (r, s) = signature.split_bytes();
-        let mut out = vec![0x00, 0x18, 0x00, 0x0b];
-        sized(&mut out, &r);
-        sized(&mut out, &s);
-        out
+        let signature = match &self.secret {
+            Secret::P256(secret) => {
+                let signature: p256::ecdsa::Signature = secret.sign(message);
+                let (r, s) = signature.split_bytes();
+                Signature::Ecdsa { r: r.to_vec(), s: s.to_vec() }
+            }
+            Secret::Rsa(secret) => secret.sign(message),
+        };
+        signature.to_bytes().expect("TPM structures are small")
     }
 }
 

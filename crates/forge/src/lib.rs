@@ -10,9 +10,12 @@
 mod draft;
 mod keys;
 mod node;
+mod purposes;
+mod rsa_key;
 mod world;
 
 pub use draft::Draft;
 pub use keys::TpmKey;
-pub use node::{BOOT_LOG, IMA_LIST};
+pub use node::{BOOT_LOG, IMA_LIST, boot_log, boot_log_with_secure_boot, ima_list};
+pub use rsa_key::RsaScheme;
 pub use world::{NOW, World};

@@ -17,6 +17,8 @@ pub(crate) const AGENT: Digest = Digest::from_bytes([0xa6; 32]);
 pub(crate) const FACADE: Digest = Digest::from_bytes([0xfa; 32]);
 pub(crate) const AGENT_PATH: &str = "/usr/bin/sealwright";
 pub(crate) const FACADE_PATH: &str = "/usr/bin/sealwright-facade";
+pub(crate) const OTHER: Digest = Digest::from_bytes([0x77; 32]);
+pub(crate) const OTHER_PATH: &str = "/usr/bin/true";
 const PCRS: [u8; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14];
 
 /// Everybody's keys and certificates.
@@ -44,7 +46,7 @@ pub struct World {
     pub enclave: EnclaveClaim,
     /// The enclave's one DNS name.
     pub dns_name: String,
-    trust_domain: TrustDomain,
+    pub(crate) trust_domain: TrustDomain,
 }
 
 fn key(seed: u8) -> SoftwareKey {
@@ -65,7 +67,23 @@ impl World {
     /// The same world each time.
     #[must_use]
     pub fn new() -> Self {
-        let (root_key, issuing_key, verifier_key, facade_key) = (key(1), key(2), key(3), key(4));
+        Self::made_of(1, TpmKey::attestation(5))
+    }
+
+    /// The same names below another root: what somebody else's CA can make, down to the names in its certificates.
+    #[must_use]
+    pub fn of_another_root() -> Self {
+        Self::made_of(11, TpmKey::attestation(5))
+    }
+
+    /// A world whose node has this attestation key.
+    #[must_use]
+    pub fn with_attestation_key(ak: TpmKey) -> Self {
+        Self::made_of(1, ak)
+    }
+
+    fn made_of(root_seed: u8, ak: TpmKey) -> Self {
+        let (root_key, issuing_key, verifier_key, facade_key) = (key(root_seed), key(2), key(3), key(4));
         let trust_domain: TrustDomain = "sealwright.internal".parse().expect("it is a domain");
         let node = trust_domain.node("node-1").expect("it is a label");
         let root = profile::Root { common_name: "forged root" };
@@ -75,7 +93,6 @@ impl World {
             let profile = profile::Issuing { common_name: "forged issuing" };
             profile.issue(&issuer, issuing_key.public_key_spki(), week(), serial(2)).expect("it is issued")
         };
-        let ak = TpmKey::attestation(5);
         let id = EnclaveId::from_bytes([0xe1; 16]);
         let enclave_id = trust_domain.enclave(&id);
         let dns_name = "notes-alice.enclaves.localhost".to_owned();
