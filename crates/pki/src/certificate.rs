@@ -261,6 +261,17 @@ impl Certificate {
         &self.extensions.unknown_critical
     }
 
+    /// Whether this certificate says that it was issued by `issuer`: the names are the same byte for byte, and so are
+    /// the key identifiers where both are there (several authorities may share a name). The signature is another
+    /// question.
+    pub fn names_issuer(&self, issuer: &Certificate) -> bool {
+        let same_key = match (self.authority_key_id(), issuer.subject_key_id()) {
+            (Some(wanted), Some(found)) => wanted == found,
+            (None, _) | (_, None) => true,
+        };
+        self.issuer == issuer.subject && same_key
+    }
+
     /// Whether `issuer_key` signed this certificate.
     pub fn verify_signature(&self, issuer_key: &PublicKey) -> Result<(), SignatureError> {
         issuer_key.verify(self.algorithm, &self.to_be_signed, &self.signature)

@@ -232,26 +232,17 @@ fn check_authority(authority: &Certificate, below: usize, now: u64) -> Result<()
 fn check_link_names(certificates: &[Certificate]) -> Result<(), PathError> {
     let links = certificates.iter().zip(certificates.iter().skip(1));
     for (at, (subject, issuer)) in links.enumerate() {
-        if !names_issuer(subject, issuer) {
+        if !subject.names_issuer(issuer) {
             return Err(PathError::NameChain { at });
         }
     }
     Ok(())
 }
 
-/// The issuer's name must be the subject's, byte for byte; so must the key identifiers, where both are there.
-fn names_issuer(subject: &Certificate, issuer: &Certificate) -> bool {
-    let same_key = match (subject.authority_key_id(), issuer.subject_key_id()) {
-        (Some(wanted), Some(found)) => wanted == found,
-        (None, _) | (_, None) => true,
-    };
-    subject.issuer() == issuer.subject() && same_key
-}
-
 /// Among anchors of the right name the one whose key signed `top`.
 fn find_anchor(top: &Certificate, anchors: &[&Certificate], at: usize) -> Result<usize, PathError> {
     let mut named = false;
-    for (index, anchor) in anchors.iter().enumerate().filter(|(_, anchor)| names_issuer(top, anchor)) {
+    for (index, anchor) in anchors.iter().enumerate().filter(|(_, anchor)| top.names_issuer(anchor)) {
         named = true;
         let signed = anchor.public_key().is_ok_and(|key| top.verify_signature(&key).is_ok());
         if signed {

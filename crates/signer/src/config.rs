@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use names::{Level, TrustDomain};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Configuration of the signer, one YAML file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where it listens.

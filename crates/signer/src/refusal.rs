@@ -21,6 +21,7 @@ pub const CODES: &[&str] = &[
     "enrolment_mismatch",
     "enrolment_used",
     "signer_unavailable",
+    "not_trusted",
 ];
 
 /// Why there is no certificate.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use names::{Level, TrustDomain};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An authority for endorsement keys, as the operator trusts it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnchorFile {
     /// Its certificate, PEM or DER.
@@ -18,7 +18,7 @@ pub struct AnchorFile {
 }
 
 /// Configuration of the verifier, one YAML file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where it listens.

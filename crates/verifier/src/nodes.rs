@@ -65,3 +65,46 @@ impl Nodes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use names::Level;
+    use pki::profile::KeyPurpose;
+    use tpm2::{PublicArea, template};
+
+    use super::*;
+    use crate::enrolment::Candidate;
+
+    fn subject(name: &str, ek: u64) -> Enrolled {
+        let public: PublicArea = template::attestation_key(&[1; 32]).unwrap();
+        let key = |purpose| Candidate { purpose, public: public.clone() };
+        Enrolled {
+            node_name: name.into(),
+            node: format!("spiffe://sealwright.internal/node/{name}").parse().unwrap(),
+            level: Level::Simulated,
+            anchor: "test".into(),
+            ek: Digest::of(&ek.to_be_bytes()),
+            keys: [key(KeyPurpose::Enclave), key(KeyPurpose::Keylime)],
+        }
+    }
+
+    #[test]
+    fn nodes_are_bounded_and_known_ones_stay_welcome() {
+        let pins =
+            (0..MAX_NODES as u64).map(|number| (format!("n{number}"), Digest::of(&number.to_be_bytes())));
+        let mut nodes = Nodes::new(pins.collect());
+        assert!(matches!(nodes.pin(&subject("new", u64::MAX)), Err(Refusal::TooManyNodes)));
+        assert!(matches!(nodes.pin(&subject("n7", 7)), Ok(None)));
+    }
+
+    #[test]
+    fn a_pin_that_was_not_written_down_is_taken_back() {
+        let mut nodes = Nodes::default();
+        let node = subject("a", 1);
+        assert!(nodes.pin(&node).unwrap().is_some());
+        nodes.unpin(&node);
+        assert!(nodes.pin(&node).unwrap().is_some());
+        assert!(nodes.pin(&node).unwrap().is_none());
+    }
+}

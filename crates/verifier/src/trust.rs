@@ -88,8 +88,8 @@ impl EkTrust {
         let mut chain = chain.to_vec();
         while chain.len() < MAX_CHAIN {
             let Some(last) = chain.last().and_then(|der| Certificate::from_der(der).ok()) else { break };
-            let anchored = self.anchors.iter().any(|anchor| anchor.certificate.subject() == last.issuer());
-            let issuer = self.intermediates.iter().find(|issuer| issuer.subject() == last.issuer());
+            let anchored = self.anchors.iter().any(|anchor| last.names_issuer(&anchor.certificate));
+            let issuer = self.intermediates.iter().find(|issuer| last.names_issuer(issuer));
             match issuer {
                 Some(issuer) if !anchored => chain.push(issuer.der().to_vec()),
                 Some(_) | None => break,
