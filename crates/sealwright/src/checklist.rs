@@ -4,6 +4,9 @@ use client::{CheckResult, Report};
 
 use crate::output::{Colour, tame};
 
+/// The source of checks that need no word of anybody.
+const SELF: &str = "the evidence itself";
+
 /// The check list, then the verdict, then what is not proved.
 pub(crate) fn render(title: &str, report: &Report, colour: Colour) -> String {
     let mut text = format!("{}\n", tame(title));
@@ -18,7 +21,8 @@ pub(crate) fn render(title: &str, report: &Report, colour: Colour) -> String {
         if let Some(reason) = &check.reason {
             line.push_str(&colour.red(&format!(" [{}]", tame(reason))));
         }
-        if let Some(source) = &check.source {
+        // Who answers for what the evidence itself shows needs no saying on each line.
+        if let Some(source) = check.source.as_deref().filter(|source| *source != SELF) {
             line.push_str(&colour.dim(&format!(" ({})", tame(source))));
         }
         text.push_str(line.trim_end());

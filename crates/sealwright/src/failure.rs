@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
 
+use api::enclaves::State;
 use client::Error;
 
 use crate::exit::ExitCode;
@@ -59,7 +60,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut failure = Failure::new(error.fault().into(), error.to_string());
+        let mut failure = Failure::new(error.fault().into(), what(&error));
         failure.code = error.code().map(str::to_owned);
         failure.request_id = error.request_id().map(str::to_owned);
         failure.why = whys(&error);
@@ -90,15 +91,17 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// The causes, and what the server said about this case.
+/// What went wrong; of a problem, what the server said about this case.
+fn what(error: &Error) -> String {
+    match error {
+        Error::Problem(problem) if !problem.detail.is_empty() => problem.detail.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The causes.
 fn whys(error: &Error) -> Vec<String> {
     let mut whys = Vec::new();
-    if let Error::Problem(problem) = error
-        && !problem.detail.is_empty()
-        && problem.detail != problem.title
-    {
-        whys.push(problem.detail.clone());
-    }
     if let Error::Refused(report) = error {
         let failed = report.checks.iter().filter(|check| check.result == client::CheckResult::Fail);
         whys.extend(failed.map(|check| check.detail.clone()));
@@ -139,7 +142,11 @@ fn next_step(error: &Error) -> Option<String> {
         Error::Refused(report) if only_simulated(report) => {
             "add --allow-simulated if a software TPM is good enough this time".into()
         }
-        Error::NotRunning { name, .. } => format!("sealwright enclave start {name}"),
+        Error::NotRunning { name, state, .. } => match state {
+            State::Pending | State::Starting | State::Stopping => format!("sealwright enclave show {name}"),
+            State::Failed => format!("sealwright enclave logs {name}"),
+            State::Stopped | State::Running => format!("sealwright enclave start {name}"),
+        },
         _ => return None,
     };
     Some(next)

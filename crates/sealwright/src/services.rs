@@ -1,29 +1,83 @@
 //! One part alone: its configuration file, and its `run`.
+//!
+//! Edge, controller and facade run alone. Agent, signer, verifier and gateway share one TPM and one CA, which only `up`
+//! hands out so far: their configuration can be checked.
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use server::Tasks;
+use store::Store;
+use workload::launch::{FacadeExit, Launch};
 
 use crate::arguments::{Part, ServiceMode, ServiceOptions};
 use crate::exit::ExitCode;
 use crate::failure::Failure;
 
+/// The controller's file: its own configuration, and the database that it shares with the gateway.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ControllerFile {
+    /// The SQLite file.
+    database: PathBuf,
+    /// The rest.
+    controller: controller::Config,
+}
+
 /// Runs one part until it is told to stop, or shows what it would run with.
 pub(crate) async fn run(options: ServiceOptions) -> Result<(), Failure> {
     let ServiceOptions { part, config, mode } = options;
-    match (part, mode) {
-        (Part::Edge, ServiceMode::CheckConfig) => check::<edge::Config>(&config),
-        (Part::Edge, ServiceMode::Run) => {
-            let config = read::<edge::Config>(&config)?;
+    match mode {
+        ServiceMode::CheckConfig => check(part, &config),
+        ServiceMode::Run => {
+            server::telemetry::init("info");
+            run_part(part, &config).await
+        }
+    }
+}
+
+fn check(part: Part, path: &Path) -> Result<(), Failure> {
+    match part {
+        Part::Gateway => show(&read::<gateway::Config>(path)?),
+        Part::Controller => show(&read::<ControllerFile>(path)?),
+        Part::Agent => show(&read::<agent::Config>(path)?),
+        Part::Edge => show(&read::<edge::Config>(path)?),
+        Part::Facade => show(&read::<Launch>(path)?),
+        Part::Verifier => show_debug(&read::<verifier::Config>(path)?),
+        Part::Signer => show_debug(&read::<signer::Config>(path)?),
+    }
+}
+
+async fn run_part(part: Part, path: &Path) -> Result<(), Failure> {
+    match part {
+        Part::Edge => {
+            let config = read::<edge::Config>(path)?;
             until_signal(|tasks| edge::run(config, tasks)).await
         }
-        (
-            Part::Gateway | Part::Controller | Part::Agent | Part::Verifier | Part::Signer | Part::Facade,
-            ServiceMode::CheckConfig | ServiceMode::Run,
-        ) => Err(Failure::new(ExitCode::Failed, "this part does not run alone yet").next("sealwright up")),
+        Part::Controller => {
+            let ControllerFile { database, controller } = read(path)?;
+            until_signal(|tasks| run_controller(database, controller, tasks)).await
+        }
+        Part::Facade => match facade::run_file(path).await {
+            FacadeExit::Stopped => Ok(()),
+            exit => Err(Failure::new(ExitCode::Failed, format!("the facade ended: {}", exit.reason()))),
+        },
+        Part::Gateway | Part::Agent | Part::Verifier | Part::Signer => {
+            Err(Failure::new(ExitCode::Failed, "this part does not run alone yet")
+                .because("it shares one TPM and one CA with others, and only `up` hands these out")
+                .next("sealwright up; --check-config shows what the file says"))
+        }
     }
+}
+
+async fn run_controller(database: PathBuf, config: controller::Config, tasks: Tasks) -> anyhow::Result<()> {
+    let store = Store::open(&database).await.with_context(|| format!("open {}", database.display()))?;
+    controller::start(config, store, &tasks).await?;
+    tasks.stopping().await;
+    Ok(())
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
@@ -39,9 +93,13 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     })
 }
 
-/// Prints the effective configuration. It holds paths of secrets, never secrets.
-fn check<T: DeserializeOwned + Debug>(path: &Path) -> Result<(), Failure> {
-    let config: T = read(path)?;
+/// Prints the effective configuration, defaults filled in, in a form that can be a configuration file again. It holds
+/// paths of secrets, never secrets.
+fn show<T: Serialize>(config: &T) -> Result<(), Failure> {
+    crate::output::print(crate::arguments::Output::Json, config, String::new)
+}
+
+fn show_debug<T: Debug>(config: &T) -> Result<(), Failure> {
     crate::output::write(format!("{config:#?}\n").as_bytes())
 }
 

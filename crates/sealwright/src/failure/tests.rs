@@ -54,8 +54,7 @@ fn every_kind_of_error_has_its_exit_code() {
 #[test]
 fn a_problem_shows_code_request_and_next_step() {
     let text = Failure::from(problem(Code::QuotaExceeded, "4 of 4 enclaves are active")).render();
-    let expected = "error: no more enclaves allowed\n\
-        \x20 why: 4 of 4 enclaves are active\n\
+    let expected = "error: 4 of 4 enclaves are active\n\
         \x20 code: quota_exceeded\n\
         \x20 request: r-1\n\
         \x20 next: sealwright enclave delete NAME\n";
