@@ -116,6 +116,7 @@ impl Edge {
     /// # Errors
     /// What the kernel says.
     pub async fn bind(listen: SocketAddr, bounds: Bounds) -> io::Result<Self> {
+        let bounds = affordable(bounds);
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let half_open = Arc::new(Semaphore::new(bounds.half_open));
@@ -174,6 +175,19 @@ impl Edge {
             }
         });
     }
+}
+
+/// A tunnel takes two descriptors, and half of all are left to whatever else runs in this process.
+fn affordable(bounds: Bounds) -> Bounds {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let room = limit.and_then(|limit| usize::try_from(limit / 4).ok()).unwrap_or(usize::MAX);
+    if bounds.connections > room {
+        warn!(
+            wanted = bounds.connections,
+            room, "fewer connections than configured: the descriptor limit is low"
+        );
+    }
+    Bounds { connections: bounds.connections.min(room), ..bounds }
 }
 
 fn prepare(client: &TcpStream) -> io::Result<()> {

@@ -35,8 +35,6 @@ use crate::tokens::Tokens;
 const RESERVED: &str = "/.well-known/sealwright/";
 /// After an accept that failed (out of descriptors, mostly) the next one waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The header of an HTTP/1.1 request, and the time between two requests on one connection.
-const HEADER_DEADLINE: Duration = Duration::from_secs(60);
 /// Read buffer of an HTTP/1.1 connection; header bytes are bounded by `headers::MAX_BYTES`.
 const HTTP1_BUFFER: usize = 2 * MAX_BYTES;
 // HTTP/2 (RFC 9113 5.1.2, 6.9.2, 10.5; CVE-2023-44487 and its kin).
@@ -143,7 +141,7 @@ impl Front {
         });
         match protocol {
             Protocol::Http1 => {
-                let connection = http1().serve_connection(io, service).with_upgrades();
+                let connection = http1(self.limits.header).serve_connection(io, service).with_upgrades();
                 self.drive(connection, http1::UpgradeableConnection::graceful_shutdown, &session).await?;
             }
             Protocol::Http2 => {
@@ -188,7 +186,7 @@ impl Front {
             }
             Err(refusal) => {
                 let client = session.client().key;
-                info!(request = %id, %method, ?version, code = refusal.code(), %client, "refused");
+                info!(request = %id, %method, ?version, code = refusal.code(), reason = %refusal, %client, "refused");
                 refusal.answer(&id).map(whole)
             }
         };
@@ -256,11 +254,11 @@ impl Front {
     }
 }
 
-fn http1() -> http1::Builder {
+fn http1(header: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_DEADLINE)
+        .header_read_timeout(header)
         .max_headers(MAX_LINES)
         .max_buf_size(HTTP1_BUFFER);
     builder

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use attested_tls::LocalKey;
 use node_api::Node;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::Tasks;
 use server::telemetry::chain;
 use tokio::signal::unix::{SignalKind, signal};
@@ -90,6 +91,7 @@ async fn start(launch: &Launch) -> Result<(App, Identity, Certifier), FacadeExit
     let command = sandbox::app_command(&launch.isolation, &launch.app);
     let started = App::start(command, address(launch), Path::new(&launch.app_log)).await;
     let mut app = started.map_err(|error| not_running(&error))?;
+    raise_descriptor_limit();
     // The app starts while the signer works.
     let (certified, listening) = tokio::join!(certifier.first(), app.listening());
     let identity = certified
@@ -129,6 +131,16 @@ fn address(launch: &Launch) -> Address {
             let root = if launch.isolation.own_root { &launch.app.mount_point } else { &launch.app.root };
             Address::Socket(PathBuf::from(root).join(path.relative()))
         }
+    }
+}
+
+/// Each connection and each request at the app takes a descriptor; the usual soft limit is 1024.
+/// Called after the app's start, so that the app keeps the limit that it expects.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        warn!(%error, "descriptor limit stays");
     }
 }
 

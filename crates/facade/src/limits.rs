@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-/// The bounds. Header bounds are consts of `headers`: HTTP needs them before there is a request.
+/// The bounds. Sizes of headers are consts of `headers`, those of HTTP/2 of `front`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at one time, tunnels included.
     pub connections: usize,
     /// A TLS handshake from its first to its last byte.
     pub handshake: Duration,
+    /// The header of an HTTP/1.1 request, and the time between two requests on one connection.
+    pub header: Duration,
     /// A connection without a request on it.
     pub connection_idle: Duration,
     /// Requests at the app at one time.
@@ -34,6 +36,7 @@ impl Default for Limits {
         Self {
             connections: 1024,
             handshake: Duration::from_secs(10),
+            header: Duration::from_secs(60),
             connection_idle: Duration::from_secs(600),
             requests: 1024,
             request_body: 1 << 30,

@@ -4,6 +4,8 @@
 mod access;
 mod apps;
 mod evidence;
+mod floods;
+mod frames;
 mod http;
 mod process;
 mod proxying;

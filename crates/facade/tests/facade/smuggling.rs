@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::apps;
+use crate::frames::{block, frame};
 use crate::http::{Client, raw, read_to_end};
 use crate::world::{HOST, World};
 
@@ -142,35 +143,6 @@ async fn header_floods_are_refused() {
     };
     assert!(refused);
     assert!(connections.try_recv().is_err());
-}
-
-/// A frame, RFC 9113 4.1.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// A header block of literals without indexing and without Huffman coding, RFC 7541 6.2.2.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let text = |text: &str| {
-        // RFC 7541 5.1, a 7-bit prefix.
-        let mut bytes = vec![];
-        match text.len() {
-            short @ 0..127 => bytes.push(u8::try_from(short).unwrap()),
-            long => {
-                let mut rest = long - 127;
-                bytes.push(127);
-                while rest >= 128 {
-                    bytes.push(u8::try_from(rest % 128).unwrap() | 0x80);
-                    rest /= 128;
-                }
-                bytes.push(u8::try_from(rest).unwrap());
-            }
-        }
-        bytes.extend_from_slice(text.as_bytes());
-        bytes
-    };
-    fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
 }
 
 /// Sends one request as frames of our own making, since no client library would; the kind of frame and the start of
