@@ -73,16 +73,26 @@ fn boot_software(layout: &Layout, binaries: &Binaries) -> Result<Booted> {
     let device = SoftwareTpm::start(&layout.tpm()).context("start the software TPM")?;
     let anchors = device.anchors().clone();
     let mut tpm = Tpm::start(device).context("start the software TPM")?;
-    let files = [&binaries.agent, &binaries.facade].map(|binary| (binary.path.clone(), binary.digest));
-    let list = simulated::ima_list(SAMPLE_IMA_LIST, &files).context("make the simulated IMA list")?;
-    simulated::boot(&mut tpm, SAMPLE_BOOT_LOG, &list).context("extend the simulated boot")?;
     let (boot_log, ima_list) = (layout.boot_log(), layout.ima_list());
-    std::fs::write(&boot_log, SAMPLE_BOOT_LOG).context("write the simulated boot log")?;
-    std::fs::write(&ima_list, &list).context("write the simulated IMA list")?;
-    let policy = policy_of(SAMPLE_BOOT_LOG, &list, "simulated sample boot", binaries)?;
+    let policy = boot_software_at(&mut tpm, &boot_log, &ima_list, binaries)?;
     let (tpm, owner) = hardware::owner::start(tpm).context("start the TPM's owner")?;
     let level = Level::Simulated;
     Ok(Booted { tpm, owner, anchors: Some(anchors), level, boot_log, ima_list, policy })
+}
+
+/// Extends the sample boot into a software TPM that was just reset, and writes the logs where an agent reads them.
+pub(crate) fn boot_software_at(
+    tpm: &mut Tpm,
+    boot_log: &Path,
+    ima_list: &Path,
+    binaries: &Binaries,
+) -> Result<NodePolicy> {
+    let files = [&binaries.agent, &binaries.facade].map(|binary| (binary.path.clone(), binary.digest));
+    let list = simulated::ima_list(SAMPLE_IMA_LIST, &files).context("make the simulated IMA list")?;
+    simulated::boot(tpm, SAMPLE_BOOT_LOG, &list).context("extend the simulated boot")?;
+    std::fs::write(boot_log, SAMPLE_BOOT_LOG).context("write the simulated boot log")?;
+    std::fs::write(ima_list, &list).context("write the simulated IMA list")?;
+    policy_of(SAMPLE_BOOT_LOG, &list, "simulated sample boot", binaries)
 }
 
 fn boot_device(path: &Path, binaries: &Binaries) -> Result<Booted> {

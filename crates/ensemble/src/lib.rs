@@ -3,10 +3,14 @@
 //! Start order is design: TPM, CA, verifier, agent; then store, controller, edge, gateway; and a client's context when
 //! everything answers. Parts speak over their real sockets, as if each ran by itself.
 //!
+//! [`alone`] runs one part by itself, from its own configuration file.
+//!
 //! Not here: what any part does. Callers: `sealwright up`, the demo's laboratory, system tests.
 
+pub mod alone;
 mod boot;
 mod cell;
+mod introductions;
 mod layout;
 mod parts;
 mod ready;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use verifier::Identity;
 
 /// A third of a part certificate's seven days.
-const RENEW: Duration = Duration::from_secs(2 * 86_400);
+pub(crate) const RENEW: Duration = Duration::from_secs(2 * 86_400);
 
 /// The verifier's identity, renewed as long as the tasks run.
 pub(crate) fn verifier_identity(
