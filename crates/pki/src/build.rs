@@ -4,9 +4,10 @@ use alloc::{string::String, vec, vec::Vec};
 
 use crate::{
     asn1,
-    certificate::{BasicConstraints, Certificate, KeyUsage},
+    certificate::Certificate,
+    extensions::{BasicConstraints, KeyUsage},
+    issue::{IssueError, Serial, Validity},
     oid::Oid,
-    profile::{IssueError, Serial, Validity},
     sha256,
     signature::{SignatureAlgorithm, SigningKey},
 };

@@ -21,6 +21,8 @@ mod certificate;
 pub mod csr;
 pub mod ek;
 pub mod enrolment;
+mod extensions;
+mod issue;
 pub mod jwk;
 pub mod jws;
 mod oid;
@@ -30,9 +32,10 @@ pub mod profile;
 mod signature;
 pub mod token;
 
-pub use certificate::{BasicConstraints, Certificate, CertificateError, KeyUsage};
+pub use certificate::{Certificate, CertificateError};
+pub use extensions::{BasicConstraints, KeyUsage};
+pub use issue::{IssueError, Issuer, Serial, Validity};
 pub use oid::Oid;
-pub use profile::{IssueError, Issuer, Serial, Validity};
 pub use signature::{
     PublicKey, PublicKeyError, SignatureAlgorithm, SignatureError, SigningError, SigningKey, SoftwareKey,
     ecdsa_der_to_raw, ecdsa_raw_to_der, p256_spki,

@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    certificate::{Certificate, CertificateError, KeyUsage},
+    certificate::{Certificate, CertificateError},
+    extensions::KeyUsage,
     oid::Oid,
 };
 

@@ -254,6 +254,7 @@ fn the_issuing_authority_makes_no_authorities() {
         )
         .unwrap();
     let chain = [leaf.der(), lower_certificate.der(), authorities.issuing.der()];
-    let refused = path::verify(&chain, &[authorities.root.clone()], NOW, Oid::SERVER_AUTH).unwrap_err();
+    let refused =
+        path::verify(&chain, std::slice::from_ref(&authorities.root), NOW, Oid::SERVER_AUTH).unwrap_err();
     assert_eq!(refused, PathError::PathLength { at: 2 });
 }

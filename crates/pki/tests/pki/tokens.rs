@@ -283,7 +283,7 @@ fn enrolments_are_verified_and_refused_by_name() {
     };
     let check = |claims: &EnrolmentClaims, part| {
         let token = enrolment::sign(claims, &authorities.chain(&leaf(part)), &key(4)).unwrap();
-        enrolment::verify(&token, &[authorities.root.clone()], NOW)
+        enrolment::verify(&token, std::slice::from_ref(&authorities.root), NOW)
     };
     let verified = check(&claims(), Part::Verifier).unwrap();
     assert_eq!((verified.claims(), verified.purpose()), (&claims(), profile::KeyPurpose::Enclave));
@@ -313,7 +313,7 @@ fn requests_are_refused_by_name() {
     let mut swapped = good.clone();
     swapped[place..place + 91].copy_from_slice(theirs.public_key_spki());
     assert_eq!(Csr::from_der(&swapped), Err(CsrError::Signature));
-    let mut bent = good.clone();
+    let mut bent = good;
     bent[place + 60] ^= 1;
     assert!(matches!(Csr::from_der(&bent), Err(CsrError::Key(_))));
 }
