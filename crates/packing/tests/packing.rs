@@ -22,8 +22,27 @@ writable: [/tmp]
 resources: {memory: 256MiB, processes: 64}
 ";
 
-fn site() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+/// A folder that is removed even where measured copies are in it, whose directories only root can empty.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        packing::remove_copy(self.path()).unwrap();
+    }
+}
+
+fn site() -> Folder {
+    let dir = Folder::new();
     let site = dir.path().join("site");
     fs::create_dir_all(site.join("sub")).unwrap();
     fs::write(site.join("index.html"), "hello").unwrap();
@@ -214,7 +233,7 @@ fn every_change_of_a_copy_is_found() {
 
 #[test]
 fn unfinished_copies_of_a_crash_are_removed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     let left = dir.path().join("abc.partial-1-0/rootfs");
     fs::create_dir_all(&left).unwrap();
     fs::set_permissions(&left, fs::Permissions::from_mode(0o555)).unwrap();

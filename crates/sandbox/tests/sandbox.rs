@@ -140,6 +140,13 @@ impl Enclave {
     }
 }
 
+impl Drop for Enclave {
+    fn drop(&mut self) {
+        // Only root can empty the directories of a copy as they are.
+        packing::remove_copy(&self.path("copy")).unwrap();
+    }
+}
+
 fn find(tool: &str) -> PathBuf {
     let directories = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
     directories.iter().map(|dir| Path::new(dir).join(tool)).find(|path| path.exists()).unwrap()

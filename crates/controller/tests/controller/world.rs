@@ -153,6 +153,15 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        // Only root can empty the directories of a copy as they are.
+        for copy in fs::read_dir(self.path("apps")).unwrap() {
+            packing::remove_copy(&copy.unwrap().path()).unwrap();
+        }
+    }
+}
+
 pub fn config(dir: &Path, dangerous_failpoint: Option<Failpoint>) -> Config {
     let trust_domain: names::TrustDomain = "sealwright.internal".parse().unwrap();
     Config {
