@@ -31,8 +31,8 @@ const MAX_LOG: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
     /// The verifier refused or is away.
-    #[error("the verifier: {0}")]
-    Verifier(#[from] Box<tonic::Status>),
+    #[error("the verifier answers {:?}: {}", .0.code(), .0.message())]
+    Verifier(Box<tonic::Status>),
     /// The TPM.
     #[error("the TPM")]
     Tpm(#[from] hardware::TpmError),

@@ -8,7 +8,7 @@ use attested_tls::{CertificateSlot, LocalKey, NoServerName};
 use hardware::{Anchors, CharDevice, SoftwareTpm, Tpm, TpmHandle};
 use names::Part;
 use pki::Certificate;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use server::Tasks;
 use signer::{Ca, TpmRootKey};
 use store::Store;
@@ -19,8 +19,8 @@ use crate::boot::{Binaries, boot_software_at};
 use crate::introductions::Introductions;
 
 /// Which TPM a part has: `swtpm:FOLDER` or `device:PATH`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum TpmSource {
     /// A software TPM whose files are in this folder.
     Software(PathBuf),
@@ -35,6 +35,15 @@ impl TryFrom<String> for TpmSource {
             Some(("swtpm", folder)) if !folder.is_empty() => Ok(Self::Software(folder.into())),
             Some(("device", path)) if !path.is_empty() => Ok(Self::Device(path.into())),
             _ => Err("not swtpm:FOLDER or device:PATH".to_owned()),
+        }
+    }
+}
+
+impl From<TpmSource> for String {
+    fn from(source: TpmSource) -> Self {
+        match source {
+            TpmSource::Software(folder) => format!("swtpm:{}", folder.display()),
+            TpmSource::Device(path) => format!("device:{}", path.display()),
         }
     }
 }
@@ -63,7 +72,7 @@ fn own(tpm: Tpm) -> Result<TpmHandle> {
 }
 
 /// The signer alone.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignerFile {
     /// Where the root's key lives.
@@ -95,7 +104,7 @@ pub async fn run_signer(file: SignerFile, tasks: Tasks) -> Result<()> {
 }
 
 /// The verifier alone.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerifierFile {
     /// Where it introduces itself to the signer.
@@ -131,7 +140,7 @@ pub async fn run_verifier(file: VerifierFile, tasks: Tasks) -> Result<()> {
 }
 
 /// The gateway alone.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayFile {
     /// Where it introduces itself to the signer.
@@ -173,7 +182,7 @@ pub async fn run_gateway(file: GatewayFile, tasks: Tasks) -> Result<()> {
 }
 
 /// The agent alone.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentFile {
     /// The node's TPM.
@@ -187,7 +196,7 @@ pub struct AgentFile {
 
 /// A simulated boot: a sample boot log and IMA list are extended into the software TPM and written where the agent reads
 /// them, with what a verifier needs to appraise them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulatedBoot {
     /// The facade's executable, for the IMA list and the policy.

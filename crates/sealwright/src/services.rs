@@ -1,12 +1,9 @@
 //! One part alone: its configuration file, and its `run`.
-//!
-//! Edge, controller and facade run alone. Agent, signer, verifier and gateway share one TPM and one CA, which only `up`
-//! hands out so far: their configuration can be checked.
 
-use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use ensemble::alone::{self, AgentFile, GatewayFile, SignerFile, VerifierFile};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use server::Tasks;
@@ -41,13 +38,13 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<(), Failure> {
 
 fn check(part: Part, path: &Path) -> Result<(), Failure> {
     match part {
-        Part::Gateway => show(&read::<gateway::Config>(path)?),
+        Part::Gateway => show(&read::<GatewayFile>(path)?),
         Part::Controller => show(&read::<ControllerFile>(path)?),
-        Part::Agent => show(&read::<agent::Config>(path)?),
+        Part::Agent => show(&read::<AgentFile>(path)?),
         Part::Edge => show(&read::<edge::Config>(path)?),
         Part::Facade => show(&read::<Launch>(path)?),
-        Part::Verifier => show_debug(&read::<verifier::Config>(path)?),
-        Part::Signer => show_debug(&read::<signer::Config>(path)?),
+        Part::Verifier => show(&read::<VerifierFile>(path)?),
+        Part::Signer => show(&read::<SignerFile>(path)?),
     }
 }
 
@@ -65,10 +62,21 @@ async fn run_part(part: Part, path: &Path) -> Result<(), Failure> {
             FacadeExit::Stopped => Ok(()),
             exit => Err(Failure::new(ExitCode::Failed, format!("the facade ended: {}", exit.reason()))),
         },
-        Part::Gateway | Part::Agent | Part::Verifier | Part::Signer => {
-            Err(Failure::new(ExitCode::Failed, "this part does not run alone yet")
-                .because("it shares one TPM and one CA with others, and only `up` hands these out")
-                .next("sealwright up; --check-config shows what the file says"))
+        Part::Gateway => {
+            let file: GatewayFile = read(path)?;
+            until_signal(|tasks| alone::run_gateway(file, tasks)).await
+        }
+        Part::Agent => {
+            let file: AgentFile = read(path)?;
+            until_signal(|tasks| alone::run_agent(file, tasks)).await
+        }
+        Part::Verifier => {
+            let file: VerifierFile = read(path)?;
+            until_signal(|tasks| alone::run_verifier(file, tasks)).await
+        }
+        Part::Signer => {
+            let file: SignerFile = read(path)?;
+            until_signal(|tasks| alone::run_signer(file, tasks)).await
         }
     }
 }
@@ -97,10 +105,6 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 /// paths of secrets, never secrets.
 fn show<T: Serialize>(config: &T) -> Result<(), Failure> {
     crate::output::print(crate::arguments::Output::Json, config, String::new)
-}
-
-fn show_debug<T: Debug>(config: &T) -> Result<(), Failure> {
-    crate::output::write(format!("{config:#?}\n").as_bytes())
 }
 
 /// Runs a service; SIGINT and SIGTERM let it finish what it does.
