@@ -69,10 +69,7 @@ impl AttestedError {
 }
 
 /// Nothing is known of the peer but that it holds the key of the certificate that it showed.
-pub struct Unproved {
-    certificate: pki::Certificate,
-    audience: Digest,
-}
+pub struct Unproved(());
 
 /// The peer is the enclave that was meant, and this is the proof.
 pub struct Proved {
@@ -86,6 +83,8 @@ pub struct Connection<State> {
     tls: TlsChannel<TcpStream>,
     edge: Endpoint,
     host: String,
+    certificate: pki::Certificate,
+    audience: Digest,
     state: State,
 }
 
@@ -101,6 +100,13 @@ fn unreachable(edge: &Endpoint, host: &str) -> impl FnOnce(ExchangeError) -> Err
     move |source| Error::Unreachable { at, source }
 }
 
+impl<State> Connection<State> {
+    fn with<Next>(self, state: Next) -> Connection<Next> {
+        let Self { http, tls, edge, host, certificate, audience, state: _ } = self;
+        Connection { http, tls, edge, host, certificate, audience, state }
+    }
+}
+
 impl Connection<Unproved> {
     /// Dials the edge and asks for the host, with the user's certificate.
     ///
@@ -113,8 +119,8 @@ impl Connection<Unproved> {
             transport::connect_enclave(edge, host, &connector).await.map_err(unreachable(edge, host))?;
         let (stream, tls, certificate) = peer.into_evidence_stream();
         let http = Channel::open(stream).await.map_err(unreachable(edge, host))?;
-        let state = Unproved { certificate, audience: profile.key_hash() };
-        Ok(Self { http, tls, edge: edge.clone(), host: host.to_owned(), state })
+        let (edge, host, audience) = (edge.clone(), host.to_owned(), profile.key_hash());
+        Ok(Self { http, tls, edge, host, certificate, audience, state: Unproved(()) })
     }
 
     /// Asks for evidence at `now` (unix seconds). The challenge is made before the question: fresh nonce, this client's key, this connection's
@@ -127,10 +133,10 @@ impl Connection<Unproved> {
         getrandom::fill(&mut nonce).map_err(|_| AttestedError::Random)?;
         let exporter = self.tls.evidence_exporter(&nonce).map_err(AttestedError::Exporter)?;
         let expectation = Expectation::Serve {
-            certificate: Digest::from_bytes(self.state.certificate.sha256()),
+            certificate: Digest::from_bytes(self.certificate.sha256()),
             channel: ChannelRule::Required(exporter),
         };
-        let audience = Audience::Key(self.state.audience);
+        let audience = Audience::Key(self.audience);
         let challenge = Challenge::new(nonce, now, CHALLENGE_LIFE.as_secs(), audience, expectation);
         let request = Request::get(format!("{EVIDENCE_PATH}?nonce={}", hex(&nonce)))
             .header(HOST, &self.host)
@@ -171,8 +177,7 @@ impl Answered {
             Err(refused) => Err(Box::new(Report::of_refused(&refused))),
             Ok(trusted) => {
                 let report = Report::of_trusted(&trusted);
-                let Connection { http, tls, edge, host, state: Unproved { .. } } = connection;
-                Ok(Connection { http, tls, edge, host, state: Proved { trusted, report } })
+                Ok(connection.with(Proved { trusted, report }))
             }
         }
     }
@@ -200,6 +205,13 @@ impl Connection<Proved> {
     #[must_use]
     pub const fn trusted(&self) -> &Trusted {
         &self.state.trusted
+    }
+
+    /// Gives the proof up, to ask this same connection again: a proof is about a moment, and an open connection outlives
+    /// it. Every few minutes is the rule; where the second answer does not hold, the connection is gone.
+    #[must_use]
+    pub fn doubt(self) -> Connection<Unproved> {
+        self.with(Unproved(()))
     }
 
     /// Sends one request to the app, with the token for this enclave.

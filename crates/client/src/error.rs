@@ -17,6 +17,18 @@ use crate::publish::PublishError;
 use crate::references::ReferenceError;
 use crate::report::Report;
 
+/// Every reason code of this crate. Those of evidence, trust policies and the gateway pass through it unchanged.
+pub const CODES: &[&str] = &[
+    "no_evidence",
+    "no_exporter",
+    "no_random",
+    "request_malformed",
+    "record_invalid",
+    "record_other",
+    "publisher_other",
+    "created_other",
+];
+
 /// Kinds of failure that a caller may act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -203,19 +215,24 @@ impl Error {
             Error::Refused(report) => report.reason(),
             Error::Attested(error) => Some(error.code()),
             Error::Reference(error) => Some(error.code()),
-            _ => None,
+            Error::Context(_)
+            | Error::File(_)
+            | Error::Key { .. }
+            | Error::NobodyLoggedIn
+            | Error::NotLoggedIn(_)
+            | Error::Unreachable { .. }
+            | Error::Answer { .. }
+            | Error::StillStarting { .. }
+            | Error::Publish(_)
+            | Error::Input { .. } => None,
         }
     }
 
     /// The id under which the operator finds the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        match self {
-            Error::Problem(problem) => {
-                Some(&problem.request_id).filter(|id| !id.is_empty()).map(String::as_str)
-            }
-            _ => None,
-        }
+        let Error::Problem(problem) = self else { return None };
+        Some(problem.request_id.as_str()).filter(|id| !id.is_empty())
     }
 }
 

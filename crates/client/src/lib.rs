@@ -25,7 +25,7 @@ pub mod time;
 mod transport;
 
 pub use context::{Anchor, Context, ContextError, Endpoint, Simulated};
-pub use error::{AnswerError, Error, Fault, InputError};
+pub use error::{AnswerError, CODES, Error, Fault, InputError};
 pub use files::FileError;
 pub use gateway::{Gateway, SignIn};
 pub use http::{Answer, ExchangeError};

@@ -63,8 +63,7 @@ async fn converse(lie: Lie, shown: Option<(LocalKey, Vec<Vec<u8>>)>, change: fn(
     let serve = async {
         let mut connection = server.accept().await;
         let Some(question) = read_request(&mut connection.stream).await else { return Vec::new() };
-        let nonce = question.line.strip_prefix("GET /.well-known/sealwright/evidence?nonce=").unwrap();
-        let nonce: [u8; 32] = names::unhex(nonce.strip_suffix(" HTTP/1.1").unwrap()).unwrap();
+        let nonce = nonce_of(&question);
         assert!(question.header("authorization").is_none(), "no token before the proof");
         let mut draft = world.draft();
         draft.statement.nonce = nonce;
@@ -157,15 +156,7 @@ async fn a_flipped_byte_in_the_quotes_signature_is_refused() {
 
 #[tokio::test]
 async fn a_stopped_enclave_is_refused() {
-    let draft = |draft: &mut Draft<'_>| {
-        let claim = draft.statement.enclave.clone().unwrap();
-        draft.events.push(logs::enclave::Event::Stop {
-            enclave: claim.id,
-            incarnation: claim.incarnation,
-            reason: logs::enclave::Reason::new("asked").unwrap(),
-        });
-    };
-    check_refused(Lie { draft, ..TRUTH }, "enclave_stopped").await;
+    check_refused(Lie { draft: |draft| stop(draft), ..TRUTH }, "enclave_stopped").await;
 }
 
 #[tokio::test]
@@ -231,4 +222,59 @@ async fn nobody_at_the_edge_is_told_as_unreachable() {
     let profile = machine.profile("alice");
     let dialled = Connection::<Unproved>::dial(&machine.context.edge, &world.dns_name, &profile).await;
     assert_eq!(dialled.err().unwrap().fault(), Fault::Unreachable);
+}
+
+#[tokio::test]
+async fn an_open_connection_is_proved_again_and_lost_when_the_enclave_was_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = World::new();
+    let key = facade_key(&folder, &plain);
+    let chain = [plain.facade_certificate.der().to_vec()];
+    let server = TlsServer::new(&key, &chain, ClientCertificates::Required).await;
+    let machine = Machine::new(&plain, server.address());
+    let profile = machine.profile("alice");
+    let world = world_of(profile.key_hash());
+    let policy = policy(&world, &profile);
+    let serve = async {
+        let mut connection = server.accept().await;
+        let audience = Audience::Key(Digest::from_bytes(connection.peer.take().unwrap().spki_sha256()));
+        for stopped in [false, false, true] {
+            let question = read_request(&mut connection.stream).await.unwrap();
+            let nonce = nonce_of(&question);
+            let mut draft = world.draft();
+            draft.statement.nonce = nonce;
+            draft.statement.audience = audience.clone();
+            draft.statement.channel =
+                Channel::Exporter(connection.channel.evidence_exporter(&nonce).unwrap());
+            if stopped {
+                stop(&mut draft);
+            }
+            answer(&mut connection.stream, "200 OK", "application/json", &draft.seal().to_json()).await;
+        }
+    };
+    let ask = async {
+        let roots = machine.context.roots().unwrap();
+        let unproved =
+            Connection::<Unproved>::dial(&machine.context.edge, &world.dns_name, &profile).await.unwrap();
+        let first = unproved.ask(NOW).await.unwrap().judge(&roots, &policy, NOW).unwrap();
+        let second = first.doubt().ask(NOW).await.unwrap().judge(&roots, &policy, NOW).unwrap();
+        second.doubt().ask(NOW).await.unwrap().judge(&roots, &policy, NOW).err().unwrap()
+    };
+    let (report, ()) = tokio::join!(ask, serve);
+    assert_eq!(report.reason(), Some("enclave_stopped"));
+}
+
+fn nonce_of(question: &Seen) -> [u8; 32] {
+    let nonce = question.line.strip_prefix("GET /.well-known/sealwright/evidence?nonce=").unwrap();
+    names::unhex(nonce.strip_suffix(" HTTP/1.1").unwrap()).unwrap()
+}
+
+fn stop(draft: &mut Draft<'_>) {
+    let claim = draft.statement.enclave.clone().unwrap();
+    let reason = logs::enclave::Reason::new("asked").unwrap();
+    draft.events.push(logs::enclave::Event::Stop {
+        enclave: claim.id,
+        incarnation: claim.incarnation,
+        reason,
+    });
 }
