@@ -1,0 +1,22 @@
+//! Starts the real programs as a user would, and looks at them from outside: processes, sockets, files, exit codes.
+//!
+//! Not here: any knowledge of what the programs do inside; tests say what they expect. Everything waits by bounded
+//! polling, takes free ports, and ends what it started, by pid. A failure panics, because a test is what calls this.
+//!
+//! Callers: system tests.
+
+mod binaries;
+mod commands;
+mod listeners;
+mod poll;
+mod processes;
+mod up;
+mod world;
+
+pub use binaries::{binary, repository};
+pub use commands::{PASSWORD, Said, User};
+pub use listeners::{Listener, listeners};
+pub use poll::until;
+pub use processes::{Found, ended, processes_of, tree};
+pub use up::{Ended, Up};
+pub use world::{World, ids_in};

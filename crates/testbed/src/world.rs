@@ -1,0 +1,177 @@
+//! A folder of one test's own: data, client's configuration, programs where another user has to reach them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use crate::binaries::binary;
+use crate::commands::{Said, User, run};
+use crate::up::{Ended, Up};
+
+/// `nobody` of Debian, and its group.
+const NOBODY: u32 = 65_534;
+const PROGRAMS: [&str; 3] = ["sealwright", "sealwright-facade", "hello"];
+
+/// Where one test's programs live.
+pub struct World {
+    folder: TempDir,
+    nobody: bool,
+    log_filter: String,
+    starts: AtomicU32,
+}
+
+impl World {
+    /// An empty world; everything runs as the test's own user.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("sealwright-system-").tempdir();
+        let folder = folder.expect("a temporary folder can be made");
+        // Enclaves' own users have to pass.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("the folder is ours");
+        Self { folder, nobody: false, log_filter: "warn".to_owned(), starts: AtomicU32::new(0) }
+    }
+
+    /// A world in which everything runs as `nobody`, with copies of the programs. Only root can make one.
+    #[must_use]
+    pub fn of_nobody() -> Self {
+        let world = Self { nobody: true, ..Self::new() };
+        let programs = world.path("bin");
+        fs::create_dir(&programs).expect("the folder is ours");
+        for name in PROGRAMS {
+            fs::copy(binary(name), programs.join(name)).expect("programs can be copied");
+        }
+        chown(world.folder.path(), Some(NOBODY), Some(NOBODY))
+            .expect("only root can make a world of nobody's");
+        world
+    }
+
+    /// A world whose programs log with this filter.
+    #[must_use]
+    pub fn logging(filter: &str) -> Self {
+        Self { log_filter: filter.to_owned(), ..Self::new() }
+    }
+
+    /// A path in the world's folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// The context that `up` wrote.
+    #[must_use]
+    pub fn context(&self) -> PathBuf {
+        self.data().join("client/context.json")
+    }
+
+    /// A user at the command line.
+    #[must_use]
+    pub fn user(&self, name: &str) -> User<'_> {
+        User::new(self, name)
+    }
+
+    /// A program of ours.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        if self.nobody { self.path("bin").join(name) } else { binary(name) }
+    }
+
+    /// A command that ends with the thread that starts it, and sees nothing of this machine's user.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if self.nobody {
+            let id = NOBODY.to_string();
+            command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+        }
+        command.arg("--").arg(self.program(program)).current_dir(self.folder.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.path("home")).env("XDG_CONFIG_HOME", self.path("home/config"));
+        command.env("SEALWRIGHT_LOG", &self.log_filter).env("NO_COLOR", "1");
+        command
+    }
+
+    /// `sealwright up` on the data folder, and its arguments so far.
+    pub(crate) fn up_command(&self) -> Command {
+        let mut command = self.command("sealwright");
+        command.arg("up").arg("--data").arg(self.data());
+        command
+    }
+
+    /// Starts `up` and waits until it is ready.
+    #[must_use]
+    pub fn up(&self) -> Up {
+        self.begin(None).ready()
+    }
+
+    /// Starts `up` with a configuration, and does not wait.
+    #[must_use]
+    pub fn begin(&self, config: Option<&str>) -> Up {
+        let number = self.starts.fetch_add(1, Ordering::Relaxed);
+        let config = config.map(|text| {
+            let path = self.path(&format!("up-{number}.yaml"));
+            fs::write(&path, text).expect("the folder is ours");
+            path
+        });
+        Up::begin(self, number, config.as_deref())
+    }
+
+    /// Runs `up` that is expected to end by itself.
+    #[must_use]
+    pub fn refused_up(&self) -> Said {
+        run(&mut self.up_command(), b"")
+    }
+
+    /// Runs `up` with a configuration that makes it end by itself, ready before or not.
+    #[must_use]
+    pub fn ending_up(&self, config: &str) -> Ended {
+        self.begin(Some(config)).ended_by_itself()
+    }
+
+    /// An `app.yaml` of the hello service: name, version and greeting are what differs.
+    #[must_use]
+    pub fn hello(&self, name: &str, version: &str, greeting: &str) -> String {
+        let path = self.path(&format!("{name}-{version}.yaml"));
+        let program = self.program("hello");
+        let text = format!(
+            "name: {name}\nversion: \"{version}\"\ncommand: /usr/bin/hello\nargs: [\"--port\", \"8080\"]\nenv: {{GREETING: {greeting}}}\nport: 8080\nfiles:\n  - {{from: {}, to: /usr/bin/hello, libraries: true}}\n",
+            program.display()
+        );
+        fs::write(&path, text).expect("the folder is ours");
+        path.to_string_lossy().into_owned()
+    }
+
+    /// What `up` and its parts have logged so far, of all starts.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let count = self.starts.load(Ordering::Relaxed);
+        (0..count).map(|number| fs::read_to_string(self.log_file(number)).unwrap_or_default()).collect()
+    }
+
+    pub(crate) fn log_file(&self, number: u32) -> PathBuf {
+        self.path(&format!("up-{number}.log"))
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Names of what is in a folder.
+#[must_use]
+pub fn ids_in(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}

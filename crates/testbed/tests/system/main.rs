@@ -1,0 +1,18 @@
+//! The whole system by its real programs: started, used, killed and looked at from outside.
+#![allow(clippy::unwrap_used)]
+
+mod consistency;
+mod examples;
+mod failpoints;
+mod killed;
+mod lifecycle;
+mod nobody;
+mod random_kills;
+mod restart;
+mod secrets;
+mod wire;
+
+use std::time::Duration;
+
+/// Longest time for an enclave to be where it shall be; on a busy machine too.
+const SOON: Duration = Duration::from_secs(60);
