@@ -26,5 +26,5 @@ chown -R "$uid:$gid" "$home"
 cd "$home/sealwright"
 # An empty environment: nothing of root's may be what makes it work.
 setpriv --reuid "$uid" --regid "$gid" --clear-groups -- env -i \
-    HOME="$home" USER="$user" LANG=C.UTF-8 PATH="$home/sealwright/.tools/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
+    HOME="$home" TMPDIR="$home" USER="$user" LANG=C.UTF-8 PATH="$home/sealwright/.tools/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
     "$home/sealwright/target/debug/sealwright" demo
