@@ -33,7 +33,7 @@ test:            ## every test
 second-verifier: ## the Python verifier against the committed vectors
 	@scripts/second-verifier.sh
 
-bench:           ## the figures of the README, ratios first, machine facts beside them
+bench:           ## the figures, ratios first, machine facts beside them
 	@scripts/install.sh demo
 	@scripts/bench.sh
 
