@@ -3,7 +3,7 @@
 //! Invariant: between jobs of the TPM's owner, the log in memory replays to the register. Only the owner's thread writes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,9 @@ use hardware::{Tpm, TpmError};
 use logs::enclave::{EnclaveLog, EnclaveLogError, Event, EventFault, Reason};
 use names::Digest;
 use serde::{Deserialize, Serialize};
+
+/// Most bytes that are read of a saved log: one more than a log may have, so that a longer one is refused.
+const MAX_FILE: u64 = logs::enclave::MAX_LOG as u64 + 1;
 
 /// Why the log can't be kept.
 #[derive(Debug, thiserror::Error)]
@@ -158,11 +161,13 @@ fn append(path: &Path) -> Result<File, JournalError> {
 /// The saved log; `None` where there is none or it can't be read to its end. A torn last record is one that was not
 /// synced, so it was not extended either: the whole records before it are the log.
 fn saved_log(path: &Path) -> Result<Option<EnclaveLog>, JournalError> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(disk("read", path)(error)),
-    };
+    }
     let whole = whole_records(&bytes);
     if whole < bytes.len() {
         let file = OpenOptions::new().write(true).open(path).map_err(disk("open", path))?;
