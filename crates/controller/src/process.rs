@@ -69,7 +69,10 @@ impl ProcessDriver {
             return lease(None);
         }
         let taken = self.uids.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(uid) = taken else { return lease(None) };
+        let Some(uid) = taken else {
+            tracing::warn!("enclaves run as our own user: no user id is free");
+            return lease(None);
+        };
         let own = lease(Some(uid));
         let needed =
             [&self.config.facade, &self.config.apps, &self.config.enclaves, &self.config.agent_socket];

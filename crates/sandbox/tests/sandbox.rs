@@ -17,6 +17,8 @@ use workload::Manifest;
 use workload::launch::AppLaunch;
 
 const LAUNCH: &str = "SANDBOX_TEST_LAUNCH";
+/// Far from where real enclaves are.
+const UIDS: u32 = 3_100_000_000;
 const FETCH: &str = "SANDBOX_TEST_FETCH";
 
 /// The facade of these tests: not a test by itself, but what [`Enclave::start`] runs inside.
@@ -109,7 +111,7 @@ impl Enclave {
         };
         let launch = self.path("launch.json");
         fs::write(&launch, serde_json::to_string(&(self.isolation.plan(), app)).unwrap()).unwrap();
-        let identity = match UidPool::new(sandbox::DEFAULT_BASE).take() {
+        let identity = match UidPool::new(UIDS).take() {
             Some(uid) if self.isolation.has(Feature::OwnUid) => {
                 chown(self.path("root"), Some(uid), Some(uid)).unwrap();
                 Identity::Own(uid)
