@@ -1,6 +1,7 @@
 //! The whole system by its real programs: started, used, killed and looked at from outside.
 #![allow(clippy::unwrap_used)]
 
+mod alone;
 mod consistency;
 mod examples;
 mod failpoints;
