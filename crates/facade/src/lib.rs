@@ -129,7 +129,7 @@ fn address(launch: &Launch) -> Address {
         Endpoint::Port(port) => Address::Port(*port),
         Endpoint::Socket(path) => {
             let root = if launch.isolation.own_root { &launch.app.mount_point } else { &launch.app.root };
-            Address::Socket(PathBuf::from(root).join(path.relative()))
+            Address::Socket { root: PathBuf::from(root), path: PathBuf::from(path.relative()) }
         }
     }
 }

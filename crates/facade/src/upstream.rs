@@ -1,6 +1,5 @@
 //! The way to the app: HTTP/1.1 over loopback or over a Unix socket in the app's own file system.
 
-use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
@@ -15,6 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -27,16 +27,19 @@ const POOL_SIZE: usize = 64;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// Header bytes of an answer, and the read buffer for its body.
 const ANSWER_BUFFER: usize = 128 * 1024;
-/// sun_path holds 108 bytes with its final zero (unix(7)).
-const MAX_SOCKET_PATH: usize = 107;
 
 /// Where the app listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// TCP on 127.0.0.1.
     Port(u16),
-    /// A Unix socket at this path, as the facade sees it.
-    Socket(PathBuf),
+    /// A Unix socket in the app's own file system.
+    Socket {
+        /// The app's root, as the facade sees it.
+        root: PathBuf,
+        /// The path below it, without a leading slash.
+        path: PathBuf,
+    },
 }
 
 impl Address {
@@ -51,22 +54,20 @@ impl Address {
                 stream.set_nodelay(true)?;
                 Ok(AppStream::Tcp(stream))
             }
-            Self::Socket(path) => connect_unix(path).await.map(AppStream::Unix),
+            Self::Socket { root, path } => connect_unix(root, path).await.map(AppStream::Unix),
         }
     }
 }
 
-/// A path that is too long for the kernel is reached through its folder's descriptor.
-async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
-    if path.as_os_str().len() <= MAX_SOCKET_PATH {
-        return UnixStream::connect(path).await;
-    }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let folder = File::open(folder)?;
-    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    UnixStream::connect(short).await
+/// Symlinks end at the app's root, as they do for the app itself: it may write where its socket is, and what it names
+/// must never be one of the node's own sockets, where the facade is somebody. The descriptor is the socket that was
+/// found, whatever its name means by then, and no path is too long for it.
+async fn connect_unix(root: &Path, path: &Path) -> io::Result<UnixStream> {
+    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, root, folder, Mode::empty())?;
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let socket = openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), within)?;
+    UnixStream::connect(Path::new("/proc/self/fd").join(socket.as_raw_fd().to_string())).await
 }
 
 /// The app as a server of requests.

@@ -323,23 +323,56 @@ async fn requests_at_the_app_are_bounded() {
     assert_eq!(asking.await.unwrap().unwrap().0, 200);
 }
 
+/// Something that answers `text` at a socket.
+fn answering(socket: &std::path::Path, text: &'static str) {
+    let listener = UnixListener::bind(socket).unwrap();
+    let router = axum::Router::new().fallback(move || async move { text });
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+}
+
 #[tokio::test]
 async fn an_app_on_a_unix_socket_is_reached_also_by_a_long_path() {
     let folder = tempfile::TempDir::new().unwrap();
     let deep = folder.path().join("d".repeat(120));
     std::fs::create_dir(&deep).unwrap();
     let short = folder.path().join("s");
-    let listener = UnixListener::bind(&short).unwrap();
+    answering(&short, "here");
     std::fs::rename(&short, deep.join("app.sock")).unwrap();
-    tokio::spawn(async move {
-        let router = axum::Router::new().fallback(|| async { "here" });
-        axum::serve(listener, router).await.unwrap();
-    });
-    let world = World::start(Address::Socket(deep.join("app.sock"))).await;
+    let world = World::start(Address::Socket { root: deep, path: "app.sock".into() }).await;
     let mut client = Client::connect(&world, &world.owner, Http1).await;
     let request = client.request("GET", "/", &world.token()).body(empty()).unwrap();
     let answer = client.send(request).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(answer.to_bytes(), "here");
+}
+
+/// An app may write where its socket is. If it could name the agent's there, its user would ask the agent in the
+/// facade's name.
+#[tokio::test]
+async fn a_socket_of_the_node_is_not_reached_through_a_symlink_of_the_app() {
+    let (node, root) = (tempfile::TempDir::new().unwrap(), tempfile::TempDir::new().unwrap());
+    let (agent, run) = (node.path().join("agent.sock"), root.path().join("run"));
+    answering(&agent, "agent");
+    std::fs::create_dir(&run).unwrap();
+    let up = format!("../../..{}", agent.display());
+    for target in [agent.to_str().unwrap(), &up] {
+        std::os::unix::fs::symlink(target, run.join("app.sock")).unwrap();
+        std::os::unix::fs::symlink(node.path(), run.join("folder")).unwrap();
+        for path in ["run/app.sock", "run/folder/agent.sock", "run/../run/app.sock"] {
+            let address = Address::Socket { root: root.path().to_owned(), path: path.into() };
+            assert!(address.connect().await.is_err(), "{path} to {target}");
+        }
+        std::fs::remove_file(run.join("app.sock")).unwrap();
+        std::fs::remove_file(run.join("folder")).unwrap();
+    }
+    // A symlink that stays in the app's own file system means there what the app means by it.
+    answering(&run.join("real.sock"), "app");
+    std::os::unix::fs::symlink("/run/real.sock", run.join("app.sock")).unwrap();
+    let world =
+        World::start(Address::Socket { root: root.path().to_owned(), path: "run/app.sock".into() }).await;
+    let mut client = Client::connect(&world, &world.owner, Http1).await;
+    let request = client.request("GET", "/", &world.token()).body(empty()).unwrap();
+    let answer = client.send(request).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(answer.to_bytes(), "app");
 }
 
 #[tokio::test]
