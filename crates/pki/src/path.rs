@@ -157,7 +157,8 @@ pub(crate) fn verify_leaf<B: AsRef<[u8]>>(
     for (below, authority) in authorities.iter().enumerate() {
         check_authority(authority, below, now)?;
     }
-    for (at, (subject, issuer)) in certificates.iter().zip(&authorities).enumerate() {
+    // The top one's signature was checked when its anchor was found.
+    for (at, (subject, issuer)) in certificates.iter().zip(intermediates).enumerate() {
         let key = issuer.public_key().map_err(|_| PathError::Signature { at })?;
         subject.verify_signature(&key).map_err(|_| PathError::Signature { at })?;
     }
