@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use names::{Digest, EnclaveId};
-use packing::{Blobs, Materialised, materialise, rootfs, verify_copy};
+use packing::{Blobs, CopyError, Materialised, materialise, remove_copy, rootfs, verify_copy};
 use sandbox::{Feature, Identity, Isolation, Process, UidPool, enclave_command, reachable_by};
 use tokio::sync::{oneshot, watch};
+use workload::Manifest;
 use workload::launch::{AppLaunch, FacadeExit, Launch, READY_LINE};
 
 use crate::config::Config;
@@ -32,6 +34,19 @@ pub struct ProcessDriver {
     uids: Arc<Mutex<UidPool>>,
     /// Versions whose copy was hashed since this process began.
     measured: Arc<Mutex<BTreeSet<Digest>>>,
+    /// The facade's digest and the state of the file that it was read from. The agent hashes what really runs.
+    facade: Mutex<Option<(Stamp, Digest)>>,
+}
+
+/// What changes when a file is replaced or written to: device, inode, size, time of change in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp(u64, u64, u64, i64, i64);
+
+impl Stamp {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self(metadata.dev(), metadata.ino(), metadata.size(), metadata.ctime(), metadata.ctime_nsec()))
+    }
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DriverError {
@@ -51,7 +66,7 @@ impl ProcessDriver {
         take_all_back(&config.enclaves)?;
         let spawner = Spawner::start().map_err(DriverError::Spawn)?;
         let uids = Arc::new(Mutex::new(UidPool::new(config.uid_base)));
-        Ok(Self { config, isolation, spawner, uids, measured: Arc::default() })
+        Ok(Self { config, isolation, spawner, uids, measured: Arc::default(), facade: Mutex::default() })
     }
 
     fn folder(&self, id: &EnclaveId) -> Folder {
@@ -138,13 +153,12 @@ impl Driver for ProcessDriver {
         let (blobs, measured) = (self.config.blobs.clone(), Arc::clone(&self.measured));
         Box::pin(async move {
             let copied = tokio::task::spawn_blocking(move || -> Result<(), DriverError> {
-                let known = || measured.lock().unwrap_or_else(PoisonError::into_inner);
-                match materialise(&manifest, &Blobs::open_dir(blobs)?, &target)? {
-                    // A former run made it, and what happened on this disk since then nobody knows.
-                    Materialised::Found if !known().contains(&version) => verify_copy(&manifest, &target)?,
-                    Materialised::Found | Materialised::Made => {}
+                // Held while a copy is made: two enclaves of one version must not make it twice.
+                let mut measured = measured.lock().unwrap_or_else(PoisonError::into_inner);
+                if !measured.contains(&version) {
+                    measure(&manifest, &Blobs::open_dir(blobs)?, &target)?;
+                    measured.insert(version);
                 }
-                known().insert(version);
                 Ok(())
             });
             copied.await.map_err(|_| DriverError::Stopped)?
@@ -153,7 +167,16 @@ impl Driver for ProcessDriver {
 
     fn facade_digest(&self) -> Result<Digest, DriverError> {
         let path = &self.config.facade;
-        Ok(Digest::of(&std::fs::read(path).map_err(file_error("read", path))?))
+        let stamp = Stamp::of(path).map_err(file_error("look at", path))?;
+        let mut known = self.facade.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some((then, digest)) if then == stamp => Ok(digest),
+            Some(_) | None => {
+                let digest = Digest::of(&std::fs::read(path).map_err(file_error("read", path))?);
+                *known = Some((stamp, digest));
+                Ok(digest)
+            }
+        }
     }
 
     fn start<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<Box<dyn Instance>, DriverError>> {
@@ -178,6 +201,18 @@ impl Driver for ProcessDriver {
     fn remove(&self, id: &EnclaveId) -> Result<(), DriverError> {
         self.folder(id).remove()
     }
+}
+
+/// Makes the copy, or checks the one that a former run left: a crash of the machine may have left holes in it, and what
+/// happened on this disk since then nobody knows. One that is not right is made again from the blobs.
+fn measure(manifest: &Manifest, blobs: &Blobs, target: &Path) -> Result<(), CopyError> {
+    if materialise(manifest, blobs, target)? == Materialised::Made {
+        return Ok(());
+    }
+    let Err(error) = verify_copy(manifest, target) else { return Ok(()) };
+    tracing::warn!(error = %server::telemetry::chain(&error), "a copy has changed on disk and is made again");
+    remove_copy(target)?;
+    materialise(manifest, blobs, target).map(drop)
 }
 
 /// A user id and the folder that is its for as long as something runs under it.

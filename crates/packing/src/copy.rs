@@ -1,11 +1,11 @@
 //! The measured copy: the read-only file system that an enclave runs from.
 //!
 //! `materialise` fills `TARGET.partial-PID-N/rootfs` from blobs, hashes every byte on its way into the copy, takes all
-//! write permissions away, syncs the file system, and only then renames the folder to `TARGET`. So a `TARGET` that
-//! exists is complete and was equal to its manifest when it was made, whatever crashed; that is why a second start
-//! trusts it. What changed it later on disk is found by [`verify_copy`], which the controller runs at the first use of
-//! each copy after its own start. Nobody inside an enclave can change it: it is mounted read-only there, and its files
-//! belong to another user.
+//! write permissions away, and only then renames the folder to `TARGET`. So a `TARGET` that this process made, or has
+//! found and checked with [`verify_copy`], is complete and equal to its manifest. One that a former run left must be
+//! checked at its first use: nothing is synced to disk here (a machine that crashes may leave holes), and what happened
+//! to the disk since then nobody knows. Blobs are synced, so a copy can always be made again.
+//! Nobody inside an enclave can change it: it is mounted read-only there, and its files belong to another user.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -81,7 +81,7 @@ pub fn materialise(manifest: &Manifest, blobs: &Blobs, target: &Path) -> Result<
     let made = fill(manifest, blobs, &partial).and_then(|()| {
         let io = |source| CopyError::Io { path: target.to_owned(), source };
         match fs::rename(&partial, target) {
-            Ok(()) => sync_parent(target).map(|()| Materialised::Made).map_err(io),
+            Ok(()) => Ok(Materialised::Made),
             // Somebody else was faster, with the same bytes.
             Err(_) if target.exists() => Ok(Materialised::Found),
             Err(source) => Err(io(source)),
@@ -138,9 +138,7 @@ fn fill(manifest: &Manifest, blobs: &Blobs, partial: &Path) -> Result<(), CopyEr
         fs::set_permissions(&directory, Permissions::from_mode(0o555)).map_err(at(&directory))?;
     }
     // Whatever the umask is, other users' enclaves must reach the root.
-    fs::set_permissions(partial, Permissions::from_mode(0o755)).map_err(at(partial))?;
-    let folder = File::open(partial).map_err(at(partial))?;
-    rustix::fs::syncfs(&folder).map_err(io::Error::from).map_err(at(partial))
+    fs::set_permissions(partial, Permissions::from_mode(0o755)).map_err(at(partial))
 }
 
 fn copy_file(
@@ -248,8 +246,4 @@ pub fn remove_leftovers(copies: &Path) -> Result<(), CopyError> {
         }
     }
     Ok(())
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

@@ -21,7 +21,7 @@ use tokio_stream::StreamExt;
 use workload::{Endpoint, Entry, Manifest, ManifestParts, Resources};
 
 pub const HOST: &str = "web-alice.enclaves.localhost";
-const CONTENT: &[u8] = b"#!/bin/true\n";
+pub const CONTENT: &[u8] = b"#!/bin/true\n";
 
 /// A facade that is ready and ends when it is asked to.
 pub const GOOD: &str = "echo ready; exec cat > /dev/null";
