@@ -9,7 +9,7 @@ use base64ct::{Base64, Encoding};
 use names::Digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Proof, Rejected};
+use crate::{Proof, Rejected, unique};
 
 /// Value of the bundle's `format` field.
 pub const FORMAT: &str = "sealwright/evidence/v1";
@@ -54,7 +54,7 @@ impl Serialize for PcrValues {
 
 impl<'de> Deserialize<'de> for PcrValues {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let texts = BTreeMap::<String, Digest>::deserialize(deserializer)?;
+        let texts: BTreeMap<String, Digest> = unique::map(deserializer)?;
         let mut values = BTreeMap::new();
         for (text, value) in texts {
             let pcr: u8 = text.parse().map_err(|_| de::Error::custom("not a PCR index"))?;

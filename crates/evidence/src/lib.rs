@@ -18,6 +18,7 @@ mod rejected;
 mod roots;
 mod statement;
 pub mod tree;
+mod unique;
 mod verdict;
 mod verify;
 

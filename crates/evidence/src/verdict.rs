@@ -11,7 +11,7 @@ use pki::Oid;
 use pki::jws::{JwsError, Unverified};
 use serde::{Deserialize, Serialize};
 
-use crate::{PcrValues, Rejected, Roots};
+use crate::{PcrValues, Rejected, Roots, unique};
 
 /// The JWS header's `typ`.
 pub const VERDICT_TYPE: &str = "sealwright-verdict+jwt";
@@ -60,6 +60,7 @@ pub struct NodeClaims {
     /// Level of the anchor that the node's EK led to.
     pub level: Level,
     /// TPM names of the attestation keys in hex, by purpose.
+    #[serde(deserialize_with = "unique::map")]
     pub ak_names: BTreeMap<String, String>,
     /// TPM resets at the time of the appraised quote.
     pub reset_count: u32,
