@@ -1,6 +1,7 @@
 //! Reason codes: `docs/formats.md` lists exactly those that the code has.
 //!
-//! Code declares them as `pub const CODES: &[&str] = &["…", …];`, or in a macro whose rows are `Variant "code" …`; the document has them as the first cell of table
+//! Code declares them as `pub const CODES: &[&str] = &["…", …];`, or in a macro whose rows are `Variant "code" …`, or as the
+//! arms of `fn code` in a file of [`ARMS`], or as the rows of [`PROBLEMS`]; the document has them as the first cell of table
 //! rows between `<!-- codes:begin -->` and `<!-- codes:end -->`.
 
 use std::collections::BTreeSet;
@@ -9,6 +10,10 @@ use super::{Finding, Source};
 
 const DOCUMENT: &str = "docs/formats.md";
 const DECLARATION: &str = "pub const CODES: &[&str]";
+/// Files whose codes stand in the arms of a `match`: `… => "code",`.
+const ARMS: &[&str] = &["crates/facade/src/refusal.rs"];
+/// The file whose codes stand in rows `Variant = "code", status, "title";`.
+const PROBLEMS: &str = "crates/api/src/problem.rs";
 const BEGIN: &str = "<!-- codes:begin -->";
 const END: &str = "<!-- codes:end -->";
 
@@ -17,7 +22,7 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
     let code: BTreeSet<&str> = sources
         .iter()
         .filter(|source| source.path.starts_with("crates/") && !source.path.starts_with("crates/xtask/"))
-        .flat_map(|source| declared(&source.text))
+        .flat_map(codes_of)
         .collect();
     let Some(document) = sources.iter().find(|source| source.path == DOCUMENT) else {
         return vec![Finding::new(DOCUMENT, "is missing")];
@@ -28,13 +33,31 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
     unlisted.chain(unknown).map(|text| Finding::new(DOCUMENT, text)).collect()
 }
 
+fn codes_of(source: &Source) -> Vec<&str> {
+    let mut codes = declared(&source.text);
+    if ARMS.contains(&source.path.as_str()) {
+        codes.extend(source.text.lines().filter_map(|line| code(line.split_once("=> \"")?.1)));
+    }
+    if source.path == PROBLEMS {
+        codes.extend(source.text.lines().filter_map(|line| row(line, " = \"")));
+    }
+    codes
+}
+
+/// What stands before the next quote, where that is a code.
+fn code(rest: &str) -> Option<&str> {
+    let code = rest.split('"').next()?;
+    let is_code = code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    (is_code && !code.is_empty()).then_some(code)
+}
+
 /// The string literals of every `CODES` list of a file.
 fn declared(text: &str) -> Vec<&str> {
     let mut codes = Vec::new();
     for after in text.split(DECLARATION).skip(1) {
         let list = after.split("];").next().unwrap_or_default();
         if list.contains('$') {
-            codes.extend(text.lines().filter_map(macro_row));
+            codes.extend(text.lines().filter_map(|line| row(line, " \"")));
         } else {
             codes.extend(list.split('"').skip(1).step_by(2));
         }
@@ -42,14 +65,12 @@ fn declared(text: &str) -> Vec<&str> {
     codes
 }
 
-/// The code of a row `    Variant "code" …` of the macro that fills a list.
-fn macro_row(line: &str) -> Option<&str> {
-    let (variant, rest) = line.trim_start().split_once(" \"")?;
+/// The code of a row that begins with a variant: `    Variant "code" …`, with what stands between.
+fn row<'a>(line: &'a str, between: &str) -> Option<&'a str> {
+    let (variant, rest) = line.trim_start().split_once(between)?;
     let is_variant =
         variant.starts_with(|c: char| c.is_ascii_uppercase()) && variant.chars().all(char::is_alphanumeric);
-    let code = rest.split('"').next()?;
-    let is_code = code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    (is_variant && is_code && !code.is_empty()).then_some(code)
+    if is_variant { code(rest) } else { None }
 }
 
 /// The first cells of the table rows between the markers.
