@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::limits::Limits;
 use crate::refusal::Refusal;
-use crate::session::Session;
+use crate::session::{Session, Standing};
 
 /// The endpoint's path.
 pub const PATH: &str = "/.well-known/sealwright/evidence";
@@ -25,7 +25,8 @@ pub const PATH: &str = "/.well-known/sealwright/evidence";
 #[derive(Debug)]
 pub struct Desk {
     node: Node,
-    waiting: Semaphore,
+    owners: Semaphore,
+    strangers: Semaphore,
     deadline: Duration,
 }
 
@@ -33,7 +34,8 @@ impl Desk {
     /// Asks this agent.
     #[must_use]
     pub fn new(node: Node, limits: &Limits) -> Self {
-        Self { node, waiting: Semaphore::new(limits.evidence_waiting), deadline: limits.evidence }
+        let places = || Semaphore::new(limits.evidence_waiting);
+        Self { node, owners: places(), strangers: places(), deadline: limits.evidence }
     }
 
     /// Answers one question.
@@ -45,7 +47,11 @@ impl Desk {
         if !session.may_ask_for_evidence() {
             return Err(Refusal::EvidenceRate);
         }
-        let _place = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
+        let waiting = match session.standing() {
+            Standing::Owner => &self.owners,
+            Standing::Stranger => &self.strangers,
+        };
+        let _place = waiting.try_acquire().map_err(|_| Refusal::Busy)?;
         let channel = session.exporter(&nonce).map_err(|error| {
             warn!(%error, "no exporter value");
             Refusal::NoEvidence

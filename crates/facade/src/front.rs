@@ -28,7 +28,7 @@ use crate::identity::{Identity, now};
 use crate::limits::Limits;
 use crate::proxy::Proxy;
 use crate::refusal::Refusal;
-use crate::session::{Client, Protocol, Session};
+use crate::session::{Client, Protocol, Session, Standing};
 use crate::tokens::Tokens;
 
 /// Paths of ours; the app never sees them.
@@ -57,6 +57,7 @@ pub struct Front {
     proxy: Proxy,
     limits: Limits,
     places: Arc<Semaphore>,
+    strangers: Semaphore,
     requests: Arc<Semaphore>,
     tasks: Tasks,
     /// Random start and count of request ids.
@@ -82,6 +83,7 @@ impl Front {
             proxy,
             limits,
             places: Arc::new(Semaphore::new(limits.connections)),
+            strangers: Semaphore::new(limits.strangers),
             requests: Arc::new(Semaphore::new(limits.requests)),
             tasks,
             ids: (start, AtomicU64::new(0)),
@@ -132,7 +134,11 @@ impl Front {
             () = self.tasks.stopping() => return Ok(()),
         };
         let (session, stream, protocol) =
-            Session::open(connection, identity.certificate(), self.limits.evidence_burst)?;
+            Session::open(connection, identity.certificate(), &self.owner, self.limits.evidence_burst)?;
+        let _strangers_place = match session.standing() {
+            Standing::Owner => None,
+            Standing::Stranger => Some(self.strangers.try_acquire()?),
+        };
         let io = TokioIo::new(stream);
         let (front, of) = (Arc::clone(&self), Arc::clone(&session));
         let service = service_fn(move |request| {
@@ -160,10 +166,14 @@ impl Front {
         session: &Session,
     ) -> hyper::Result<()> {
         tokio::pin!(connection);
+        let idle = match session.standing() {
+            Standing::Owner => self.limits.connection_idle,
+            Standing::Stranger => self.limits.stranger_idle,
+        };
         tokio::select! {
             ended = &mut connection => return ended,
             () = self.tasks.stopping() => {}
-            () = session.idle_for(self.limits.connection_idle) => {}
+            () = session.idle_for(idle) => {}
         }
         ask_to_end(connection.as_mut());
         connection.await
@@ -233,7 +243,7 @@ impl Front {
     /// The owner, with a token for this enclave and this certificate; gives the user's id.
     fn admit(&self, session: &Session, request: &Request<Incoming>) -> Result<String, Refusal> {
         let client: Client = session.client();
-        if client.key != self.owner {
+        if session.standing() != Standing::Owner {
             return Err(Refusal::NotOwner);
         }
         // CONNECT asks for a tunnel to anywhere; TRACE would echo what we add (RFC 9110 9.3.6, 9.3.8).

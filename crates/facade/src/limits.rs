@@ -7,12 +7,16 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections at one time, tunnels included.
     pub connections: usize,
+    /// How many of them may be of others than the owner.
+    pub strangers: usize,
     /// A TLS handshake from its first to its last byte.
     pub handshake: Duration,
     /// The header of an HTTP/1.1 request, and the time between two requests on one connection.
     pub header: Duration,
     /// A connection without a request on it.
     pub connection_idle: Duration,
+    /// The same for others than the owner, who have nothing to do but to ask for evidence.
+    pub stranger_idle: Duration,
     /// Requests at the app at one time.
     pub requests: usize,
     /// Bytes of one request body.
@@ -23,7 +27,7 @@ pub struct Limits {
     pub answer: Duration,
     /// Silence of the app in the middle of an answer: long, for streams of events.
     pub answer_idle: Duration,
-    /// Questions for evidence that wait for the agent at one time: one full batch.
+    /// Questions for evidence that wait for the agent at one time: one full batch of the owner's, one of others.
     pub evidence_waiting: usize,
     /// Longest wait for evidence.
     pub evidence: Duration,
@@ -34,10 +38,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: 2048,
+            strangers: 1024,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(60),
             connection_idle: Duration::from_secs(600),
+            stranger_idle: Duration::from_secs(30),
             requests: 1024,
             request_body: 1 << 30,
             request_idle: Duration::from_secs(60),

@@ -1,12 +1,12 @@
 //! One connection after its handshake: who is at the other end, and what this connection was granted so far.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use attested_tls::{Channel, Connection, SharedStream, TlsError};
 use names::Digest;
 use tokio::net::UnixStream;
-use tokio::sync::watch;
 
 use crate::tokens::Accepted;
 
@@ -17,6 +17,16 @@ pub struct Client {
     pub certificate: Digest,
     /// SHA-256 of its key (SPKI): what owners and audiences are.
     pub key: Digest,
+}
+
+/// What a client is to this enclave. Everybody may ask for evidence, so strangers have bounds of their own: they can't
+/// take the owner's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Holds the owner's key.
+    Owner,
+    /// Holds another key.
+    Stranger,
 }
 
 /// The protocol that the client chose by ALPN.
@@ -32,10 +42,19 @@ pub enum Protocol {
 pub struct Session {
     channel: Channel<UnixStream>,
     client: Client,
+    standing: Standing,
     served: Digest,
     accepted: Mutex<Option<Accepted>>,
     evidence: Mutex<Bucket>,
-    running: watch::Sender<usize>,
+    activity: Activity,
+}
+
+/// Cheap enough for every request: two atomics, no waking.
+struct Activity {
+    began: Instant,
+    running: AtomicUsize,
+    /// Milliseconds after `began` at which the last request ended.
+    ended: AtomicU64,
 }
 
 impl Session {
@@ -46,6 +65,7 @@ impl Session {
     pub fn open(
         connection: Connection<UnixStream>,
         served: Digest,
+        owner: &Digest,
         evidence_burst: u32,
     ) -> Result<(Arc<Self>, SharedStream<UnixStream>, Protocol), TlsError> {
         let peer = connection.peer.ok_or(TlsError::PeerCertificate)?;
@@ -60,10 +80,15 @@ impl Session {
         let session = Self {
             channel: connection.channel,
             client,
+            standing: if client.key == *owner { Standing::Owner } else { Standing::Stranger },
             served,
             accepted: Mutex::new(None),
             evidence: Mutex::new(Bucket::full(evidence_burst, Instant::now())),
-            running: watch::Sender::new(0),
+            activity: Activity {
+                began: Instant::now(),
+                running: AtomicUsize::new(0),
+                ended: AtomicU64::new(0),
+            },
         };
         Ok((Arc::new(session), connection.stream, protocol))
     }
@@ -72,6 +97,12 @@ impl Session {
     #[must_use]
     pub const fn client(&self) -> Client {
         self.client
+    }
+
+    /// What the client is to this enclave.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// SHA-256 of the certificate that the client saw.
@@ -108,22 +139,36 @@ impl Session {
     /// Counts a request as running until the value is dropped.
     #[must_use]
     pub fn running(self: &Arc<Self>) -> Running {
-        self.running.send_modify(|count| *count += 1);
+        self.activity.running.fetch_add(1, Ordering::AcqRel);
         Running(Arc::clone(self))
     }
 
     /// Ends when no request has been running for so long.
     pub async fn idle_for(&self, limit: Duration) {
-        let mut running = self.running.subscribe();
         loop {
-            // The sender lives in self: an error can't come.
-            if running.wait_for(|count| *count == 0).await.is_err() {
+            let left = self.activity.left(limit);
+            if left.is_zero() {
                 return;
             }
-            if tokio::time::timeout(limit, running.changed()).await.is_err() {
-                return;
-            }
+            tokio::time::sleep(left).await;
         }
+    }
+}
+
+impl Activity {
+    /// How much of the limit is left, were no request to come.
+    fn left(&self, limit: Duration) -> Duration {
+        if self.running.load(Ordering::Acquire) > 0 {
+            return limit;
+        }
+        let ended = Duration::from_millis(self.ended.load(Ordering::Acquire));
+        (ended + limit).saturating_sub(self.began.elapsed())
+    }
+
+    fn ended(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ended.store(now, Ordering::Release);
+        self.running.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -132,7 +177,7 @@ pub struct Running(Arc<Session>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.send_modify(|count| *count = count.saturating_sub(1));
+        self.0.activity.ended();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::frames::{
     CONTINUATION, DATA, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, block, frame, preface,
 };
 use crate::http::{Client, empty, read_to_end};
-use crate::world::{HOST, World};
+use crate::world::{Evidence, HOST, Person, World};
 
 /// Bytes after which an attack that was not stopped has succeeded.
 const ENOUGH: usize = 64 << 20;
@@ -118,6 +118,26 @@ async fn unread_answers_do_not_pile_up() {
         }
     };
     assert!(stuck);
+}
+
+/// Everybody may connect and ask for evidence; the owner keeps a place.
+#[tokio::test]
+async fn strangers_can_not_take_the_owners_place() {
+    let limits = Limits { strangers: 1, evidence_waiting: 1, ..Limits::default() };
+    let world = World::with_limits(Address::Port(1), limits).await;
+    *world.agent.evidence.lock().await = Evidence::Hang;
+    let ask = format!("/.well-known/sealwright/evidence?nonce={}", "00".repeat(32));
+    let mut stranger = Client::connect(&world, &Person::new(), Http2).await;
+    let request = stranger.anonymous("GET", &ask).body(empty()).unwrap();
+    let waiting = tokio::spawn(async move { stranger.send(request).await });
+    world.agent.asked.notified().await;
+    let (mut second, _, _) = world.tls(&Person::new(), Http1).await;
+    assert_eq!(read_to_end(&mut second).await, "", "a second stranger is not served");
+    *world.agent.evidence.lock().await = Evidence::Echo;
+    let mut owner = Client::connect(&world, &world.owner, Http2).await;
+    let request = owner.anonymous("GET", &ask).body(empty()).unwrap();
+    assert_eq!(owner.json(request).await.0, 200);
+    waiting.abort();
 }
 
 #[tokio::test]
