@@ -39,6 +39,9 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn open() -> Result<Self> {
         let folder = tempfile::tempdir().context("make a folder")?;
+        // Root's enclaves are users of their own, who must pass it.
+        let passable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+        std::fs::set_permissions(folder.path(), passable).context("open the folder")?;
         let (data, ready) = (folder.path().join("data"), folder.path().join("ready.json"));
         let log = std::fs::File::create(folder.path().join("up.log")).context("make a log")?;
         let mut command = Command::new(beside("sealwright")?);

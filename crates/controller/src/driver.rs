@@ -59,6 +59,15 @@ pub enum DriverError {
     /// The processes did not start.
     #[error("start the enclave's processes")]
     Spawn(#[source] std::io::Error),
+    /// Root's enclaves are users of their own or do not run: root without capabilities still owns the machine's sysctls.
+    #[error("no user id is free for the enclave")]
+    NoUid,
+    /// As [`Self::NoUid`]: the enclave's user could not reach what it needs.
+    #[error("{} is closed to the enclave's user: let others pass it (chmod o+x), or use a folder elsewhere", path.display())]
+    Closed {
+        /// The folder or file.
+        path: PathBuf,
+    },
     /// The launch file can't be written as text.
     #[error("the launch file")]
     Launch(#[from] serde_json::Error),

@@ -77,29 +77,24 @@ impl ProcessDriver {
         self.config.apps.join(version.to_string())
     }
 
-    /// A user of its own, where we are root and that user can reach what it needs.
-    fn identity(&self, folder: &Folder) -> Lease {
+    /// A user of its own, where we can give one; else ours. Not ours because something is in the way: root has no
+    /// capabilities in its namespaces, but the kernel lets it write `/proc/sys/kernel/core_pattern` all the same.
+    fn identity(&self, folder: &Folder) -> Result<Lease, DriverError> {
         let lease = |uid| Lease { uid, folder: folder.clone(), pool: Arc::clone(&self.uids) };
         if !self.isolation.has(Feature::OwnUid) {
-            return lease(None);
+            return Ok(lease(None));
         }
         let taken = self.uids.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(uid) = taken else {
-            tracing::warn!("enclaves run as our own user: no user id is free");
-            return lease(None);
-        };
+        let uid = taken.ok_or(DriverError::NoUid)?;
         let own = lease(Some(uid));
         let needed =
             [&self.config.facade, &self.config.apps, &self.config.enclaves, &self.config.agent_socket];
         for path in needed {
             // Sockets are reached when their folder is.
             let path = if path.is_dir() || path.is_file() { path } else { path.parent().unwrap_or(path) };
-            if let Err(closed) = reachable_by(uid, path) {
-                tracing::warn!(closed = %closed.display(), "enclaves run as our own user: theirs can't pass this folder");
-                return lease(None);
-            }
+            reachable_by(uid, path).map_err(|path| DriverError::Closed { path })?;
         }
-        own
+        Ok(own)
     }
 
     fn launch(&self, plan: &Plan, folder: &Folder) -> Launch {
@@ -132,7 +127,7 @@ impl ProcessDriver {
 
     async fn spawn(&self, plan: &Plan) -> Result<Box<dyn Instance>, DriverError> {
         let folder = self.folder(&plan.id);
-        let lease = self.identity(&folder);
+        let lease = self.identity(&folder)?;
         let log = folder.lay_out(&self.launch(plan, &folder), lease.uid)?;
         let identity = lease.uid.map_or(Identity::Controllers, Identity::Own);
         let launch = folder.launch_file();

@@ -207,3 +207,18 @@ async fn an_enclave_can_name_nothing_where_the_controller_opens_files() {
     assert_eq!((owner("run"), owner("app.log")), (0, 0), "the next enclave may get this user id");
     world.restart().await;
 }
+
+/// Root in a namespace has no capabilities there, and still may write the machine's sysctls.
+#[tokio::test]
+async fn an_enclave_of_root_is_never_root() {
+    if !rustix::process::geteuid().is_root() {
+        return; // then an enclave can't be
+    }
+    let world = World::new(GOOD).await;
+    fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+    world.start().await;
+    fails(&world, "not-spawned").await;
+    fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    world.stages().await;
+    assert_eq!(world.state().await.0, State::Running);
+}
