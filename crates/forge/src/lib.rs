@@ -12,6 +12,7 @@ mod keys;
 mod node;
 mod purposes;
 mod rsa_key;
+pub mod vectors;
 mod world;
 
 pub use draft::Draft;

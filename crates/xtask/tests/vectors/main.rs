@@ -59,6 +59,11 @@ fn vectors_made_in_python_are_judged_as_they_say() {
 }
 
 #[test]
+fn vectors_of_whole_bundles_are_judged_as_they_say() {
+    assert_eq!(disagreements(&committed("bundles.json")), Vec::<String>::new());
+}
+
+#[test]
 fn every_reason_code_of_evidence_and_policy_has_a_vector() {
     let made = [forged::vectors(), committed("python.json")].concat();
     let shown: BTreeSet<&str> = made.iter().map(|vector| vector.expect.as_str()).collect();
