@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 import asn1
 from wire import Malformed, strict_json, unbase64, unbase64url
 
-ARC = "2.25.289184631923614712853301937245186573421"
+ARC = "1.2.840.113556.1.8000.2554.55694.61224.16009.30148.40745.1011567.148589"
 AK_ENCLAVE = f"{ARC}.1.1"
 VERIFIER_PART = f"{ARC}.2.1"
 MAX_CHAIN = 4

@@ -42,8 +42,8 @@ pub enum IssueError {
     /// The issuer's certificate is not one of an authority.
     #[error("issuer certificate is not an authority's")]
     NotAnAuthority,
-    /// The subject's key is not one that we certify: all our keys are P-256.
-    #[error("subject key is not a P-256 key")]
+    /// The subject's key is not one that the profile certifies: all our keys are P-256, and a TPM's may be RSA.
+    #[error("subject key is not one that the profile certifies")]
     SubjectKey(#[from] PublicKeyError),
     /// The issuer's key did not sign.
     #[error("issuer key did not sign")]
@@ -143,8 +143,17 @@ impl<'a> Issuer<'a> {
     }
 }
 
+/// Which keys a profile certifies.
+#[derive(Clone, Copy)]
+enum SubjectKeys {
+    P256,
+    /// Attestation keys of TPMs without P-256.
+    P256OrRsa,
+}
+
 /// What differs between profiles.
 pub(crate) struct Leaf {
+    keys: SubjectKeys,
     subject: Vec<u8>,
     constraints: BasicConstraints,
     usage: KeyUsage,
@@ -164,6 +173,7 @@ impl Leaf {
             return Err(IssueError::Name);
         }
         Ok(Self {
+            keys: SubjectKeys::P256,
             subject: subject_name(subject)?,
             constraints: BasicConstraints { ca: false, path_length: None },
             usage: KeyUsage::DIGITAL_SIGNATURE,
@@ -173,8 +183,14 @@ impl Leaf {
         })
     }
 
+    /// Lets the subject's key be RSA.
+    pub(crate) fn or_rsa(self) -> Self {
+        Self { keys: SubjectKeys::P256OrRsa, ..self }
+    }
+
     pub(crate) fn authority(subject: &str, path_length: u8) -> Result<Self, IssueError> {
         Ok(Self {
+            keys: SubjectKeys::P256,
             subject: subject_name(subject)?,
             constraints: BasicConstraints { ca: true, path_length: Some(path_length) },
             usage: KeyUsage::KEY_CERT_SIGN.with(KeyUsage::CRL_SIGN),
@@ -192,9 +208,9 @@ impl Leaf {
         validity: Validity,
         serial: Serial,
     ) -> Result<Template<'k>, IssueError> {
-        match PublicKey::from_spki(spki)? {
-            PublicKey::P256(_) => {}
-            PublicKey::P384(_) | PublicKey::Rsa(_) => {
+        match (PublicKey::from_spki(spki)?, self.keys) {
+            (PublicKey::P256(_), _) | (PublicKey::Rsa(_), SubjectKeys::P256OrRsa) => {}
+            (PublicKey::Rsa(_), SubjectKeys::P256) | (PublicKey::P384(_), _) => {
                 return Err(IssueError::SubjectKey(PublicKeyError::Algorithm));
             }
         }

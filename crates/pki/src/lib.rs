@@ -8,8 +8,8 @@
 //!
 //! Callers: every part that reads or makes a certificate or a token.
 //!
-//! X.509 is read and written here on top of `der` and not of `x509-cert`, because our object identifiers
-//! stand under a UUID arc (2.25.<128 bit>, Rec. ITU-T X.667) that `const-oid` can't represent.
+//! X.509 is read and written here on top of `der` alone: every field is set and checked by us, one form for each, and
+//! what we do not know is refused instead of kept.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]

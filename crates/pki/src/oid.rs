@@ -1,16 +1,18 @@
 //! Object identifiers, as the content bytes of their DER encoding.
 
-/// An object identifier that we know by name. Held as DER content bytes, because an arc under 2.25 may be
-/// 128 bits wide (Rec. ITU-T X.667).
+/// An object identifier that we know by name, held as the content bytes of its DER encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Oid(&'static [u8]);
 
-/// `2.25.289184631923614712853301937245186573421`, our arc, followed by two more arcs below 128.
+/// Our arc, `1.2.840.113556.1.8000.2554.55694.61224.16009.30148.40745.1011567.148589` (made from a UUID, every number
+/// below 2^31), followed by two more numbers below 128. Numbers of 128 bits, as below 2.25, make the X.509 code of Go
+/// refuse the whole certificate, and with it Kubernetes, cert-manager and SPIRE.
 macro_rules! ours {
     ($group:literal, $item:literal) => {
         Oid(&[
-            0x69, 0x83, 0xb3, 0x8e, 0xf7, 0xca, 0x87, 0xe8, 0xcb, 0xd7, 0x89, 0x9f, 0x94, 0xc3, 0xed, 0xf6,
-            0xf8, 0x89, 0x88, 0x6d, $group, $item,
+            0x2a, 0x86, 0x48, 0x86, 0xf7, 0x14, 0x01, 0xbe, 0x40, 0x93, 0x7a, 0x83, 0xb3, 0x0e, 0x83, 0xde,
+            0x28, 0xfd, 0x09, 0x81, 0xeb, 0x44, 0x82, 0xbe, 0x29, 0xbd, 0xde, 0x6f, 0x89, 0x88, 0x6d, $group,
+            $item,
         ])
     };
 }

@@ -130,7 +130,7 @@ pub struct AttestationKey<'a> {
 }
 
 impl AttestationKey<'_> {
-    /// Signs an attestation key's certificate.
+    /// Signs an attestation key's certificate. The key may be RSA: not every TPM has P-256.
     pub fn issue(
         &self,
         issuer: &Issuer<'_>,
@@ -139,7 +139,7 @@ impl AttestationKey<'_> {
         serial: Serial,
     ) -> Result<Certificate, IssueError> {
         let purposes = vec![Oid::TCG_AIK_CERTIFICATE, self.purpose.oid()];
-        let leaf = Leaf::end_entity(self.purpose.as_str(), purposes, &[], Some(self.node))?;
+        let leaf = Leaf::end_entity(self.purpose.as_str(), purposes, &[], Some(self.node))?.or_rsa();
         issuer.issue(spki, validity.checked(ATTESTATION_KEY_LIFE)?, serial, leaf)
     }
 }

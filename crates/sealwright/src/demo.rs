@@ -93,8 +93,10 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.remove.get() {
-            // A folder in the system's temporary folder that stays is no harm.
-            std::fs::remove_dir_all(&self.path).ok();
+            // Measured copies are read-only, also for their owner. A folder that stays is said, and no harm.
+            if let Err(error) = packing::remove_copy(&self.path) {
+                eprintln!("demo: {} stays: {error}", self.path.display());
+            }
         }
     }
 }

@@ -258,3 +258,25 @@ fn the_issuing_authority_makes_no_authorities() {
         path::verify(&chain, std::slice::from_ref(&authorities.root), NOW, Oid::SERVER_AUTH).unwrap_err();
     assert_eq!(refused, PathError::PathLength { at: 2 });
 }
+
+/// RFC 3279, 2.3.1.
+const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+
+#[test]
+fn only_attestation_keys_may_be_rsa() {
+    let tlv = build::tlv;
+    let modulus = [&[0][..], &[0xff; 256]].concat();
+    let numbers = tlv(0x30, &[&tlv(2, &[&modulus]), &tlv(2, &[&[1, 0, 1]])]);
+    let identifier = tlv(0x30, &[&tlv(6, &[RSA_ENCRYPTION]), &[5, 0]]);
+    let spki = tlv(0x30, &[&identifier, &tlv(3, &[&[0], &numbers])]);
+    let (authorities, domain, validity) = (authorities(), domain(), Validity::starting(NOW, HOUR));
+    let (node, purpose) = (domain.node("node-1").unwrap(), profile::KeyPurpose::Enclave);
+    let attestation = profile::AttestationKey { node: &node, purpose };
+    let certificate = attestation.issue(&authorities.issuer(), &spki, validity, serial(3)).unwrap();
+    assert_eq!(certificate.spki(), spki);
+    let part = profile::Part { part: names::Part::Gateway, trust_domain: &domain, dns_names: &[] };
+    assert!(matches!(
+        part.issue(&authorities.issuer(), &spki, validity, serial(3)),
+        Err(IssueError::SubjectKey(_))
+    ));
+}
