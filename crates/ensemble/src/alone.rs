@@ -94,7 +94,8 @@ pub async fn run_signer(file: SignerFile, tasks: Tasks) -> Result<()> {
     let ca = blocking(move || {
         let (tpm, _) = open_tpm(&source)?;
         let root_key = TpmRootKey::open(own(tpm)?, &config.directory).context("open the root key")?;
-        Ca::open(Box::new(root_key), &config.directory, config.trust_domain.clone(), now).context("open the CA")
+        Ca::open(Box::new(root_key), &config.directory, config.trust_domain.clone(), now)
+            .context("open the CA")
     });
     let ca = Arc::new(ca.await?);
     introductions.answer(Arc::clone(&ca), Arc::clone(&clock), vec![Part::Gateway, Part::Verifier], &tasks);

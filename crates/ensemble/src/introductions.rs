@@ -33,7 +33,8 @@ pub(crate) struct Introductions {
 impl Introductions {
     /// Opens the folder; one that others can open is refused.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let metadata = std::fs::metadata(folder).with_context(|| format!("open folder {}", folder.display()))?;
+        let metadata =
+            std::fs::metadata(folder).with_context(|| format!("open folder {}", folder.display()))?;
         if !metadata.is_dir() || metadata.permissions().mode() & 0o077 != 0 {
             bail!("{} must be a folder that only its owner can open: chmod 700", folder.display());
         }

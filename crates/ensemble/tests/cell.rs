@@ -48,7 +48,9 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("the node gets a verdict");
+        tokio::time::timeout(std::time::Duration::from_secs(60), wait)
+            .await
+            .expect("the node gets a verdict");
     }
 
     fn admin(&self) -> Admin {
@@ -72,7 +74,10 @@ impl World {
             instance: Digest::from_bytes([2; 32]),
             owner: OWNER,
             facade,
-            dns_name: format!("{}.enclaves.localhost", &id.to_string()[..8].replace(|c: char| c.is_ascii_digit(), "x")),
+            dns_name: format!(
+                "{}.enclaves.localhost",
+                &id.to_string()[..8].replace(|c: char| c.is_ascii_digit(), "x")
+            ),
         };
         self.admin().start_enclave(&start).await.unwrap();
     }
@@ -91,7 +96,8 @@ impl World {
         let key = LocalKey::generate().unwrap();
         self.node().register_key(&register(&key)).await.unwrap();
         let csr = pki::csr::build(&key, "test").unwrap();
-        let chain = self.node().certify(&CertifyRequest { csr: Base64::encode_string(&csr) }).await.unwrap().chain;
+        let chain =
+            self.node().certify(&CertifyRequest { csr: Base64::encode_string(&csr) }).await.unwrap().chain;
         (key, Base64::decode_vec(&chain[0]).unwrap())
     }
 
@@ -115,8 +121,10 @@ fn request(certificate: &[u8], nonce: u8) -> EvidenceRequest {
 }
 
 fn challenge(certificate: &[u8], nonce: u8) -> Challenge {
-    let expectation =
-        Expectation::Serve { certificate: Digest::of(certificate), channel: ChannelRule::Required([0xcc; 32]) };
+    let expectation = Expectation::Serve {
+        certificate: Digest::of(certificate),
+        channel: ChannelRule::Required([0xcc; 32]),
+    };
     Challenge::new([nonce; 32], client::time::now(), 60, Audience::Key(OWNER), expectation)
 }
 
@@ -140,12 +148,17 @@ async fn an_enclave_lives_from_announcement_to_end() {
 
     let json = world.node().evidence(&request(&certificate, 1)).await.unwrap();
     let evidence = Evidence::from_json(&json).unwrap();
-    let verified = evidence::verify(challenge(&certificate, 1), &evidence, &world.roots(), client::time::now());
+    let verified =
+        evidence::verify(challenge(&certificate, 1), &evidence, &world.roots(), client::time::now());
     let verified = verified.unwrap();
     assert_eq!(verified.facts().statement.enclave.as_ref().unwrap().spki, Digest::of(key.public_key_spki()));
     assert!(verified.facts().verdict.is_some());
 
-    assert_eq!(code(world.bind_self(id(1)).await), "not_announced", "the first word about its process stands");
+    assert_eq!(
+        code(world.bind_self(id(1)).await),
+        "not_announced",
+        "the first word about its process stands"
+    );
     let other = LocalKey::generate().unwrap();
     assert_eq!(code(world.node().register_key(&register(&other)).await), "key_pinned");
     world.node().register_key(&register(&key)).await.unwrap();
