@@ -86,8 +86,12 @@ impl Registry {
         self.enclaves.get(id)
     }
 
-    /// Says which process an enclave's facade is, or was started by. The first word stands.
+    /// Says which process an enclave's facade is, or was started by. The first word stands, and a process that lives is
+    /// that of one enclave.
     pub fn bind(&mut self, id: &EnclaveId, incarnation: u64, process: BoundProcess) -> bool {
+        if self.enclaves.iter().any(|(other, enclave)| other != id && enclave.root == Some(process)) {
+            return false;
+        }
         match self.enclaves.get_mut(id) {
             Some(enclave) if enclave.start.incarnation == incarnation && enclave.root.is_none() => {
                 enclave.root = Some(process);
@@ -143,15 +147,18 @@ impl Registry {
     /// # Errors
     /// [`CallerRefused`].
     pub fn caller(&mut self, peer: &Peer) -> Result<&Enclave, CallerRefused> {
-        let parent = unix::process(peer.pid).map_err(|_| CallerRefused::Ended)?.parent;
+        let process = unix::process(peer.pid).map_err(|_| CallerRefused::Ended)?;
+        if process.start_time != peer.start_time {
+            // Another process has the pid by now; the connection is somebody's who was left with it.
+            return Err(CallerRefused::Ended);
+        }
+        let is_root =
+            |root: BoundProcess| (root.pid == peer.pid || root.pid == process.parent) && root.is_alive();
         let enclave = self
             .enclaves
             .values_mut()
-            .find(|enclave| enclave.root.is_some_and(|root| root.pid == peer.pid || root.pid == parent))
+            .find(|enclave| enclave.root.is_some_and(is_root))
             .ok_or(CallerRefused::NotAFacade)?;
-        if !enclave.root.is_some_and(|root| root.is_alive()) {
-            return Err(CallerRefused::Ended);
-        }
         // Known by pid and start time; the binary is hashed once for a process.
         if enclave.facade != Some(*peer) {
             if enclave.facade.is_some() {
@@ -198,5 +205,57 @@ impl io::Write for HashWriter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn start(id: u8, facade: Digest) -> StartEnclave {
+        let digest = Digest::from_bytes([id; 32]);
+        StartEnclave {
+            enclave_id: EnclaveId::from_bytes([id; 16]),
+            incarnation: 1,
+            version: digest,
+            instance: digest,
+            owner: digest,
+            facade,
+            dns_name: "a.enclaves.localhost".to_owned(),
+        }
+    }
+
+    fn id(id: u8) -> EnclaveId {
+        EnclaveId::from_bytes([id; 16])
+    }
+
+    /// This process, as the facade of enclave 1.
+    fn with_this_process() -> (Registry, Peer, BoundProcess) {
+        let pid = std::process::id();
+        let start_time = unix::process(pid).unwrap().start_time;
+        let mut registry = Registry::default();
+        let facade = executable_digest(pid).unwrap();
+        assert!(registry.start(start(1, facade)) && registry.start(start(2, facade)));
+        assert!(registry.bind(&id(1), 1, BoundProcess { pid, start_time }));
+        (registry, Peer { pid, uid: 0, start_time }, BoundProcess { pid, start_time })
+    }
+
+    #[test]
+    fn a_connection_that_outlives_its_process_is_not_the_next_ones_with_the_same_pid() {
+        let (mut registry, peer, _) = with_this_process();
+        let left_behind = Peer { start_time: peer.start_time - 1, ..peer };
+        assert_eq!(registry.caller(&left_behind).err(), Some(CallerRefused::Ended));
+        assert!(registry.caller(&peer).is_ok(), "and it takes nobody's place");
+        assert!(registry.is_running(&id(1), 1));
+    }
+
+    #[test]
+    fn a_process_is_the_facade_of_one_enclave() {
+        let (mut registry, peer, process) = with_this_process();
+        assert!(!registry.bind(&id(2), 1, process));
+        assert_eq!(registry.caller(&peer).unwrap().start.enclave_id, id(1));
+        assert!(registry.stop(&id(1), 1) && registry.bind(&id(2), 1, process));
+        assert_eq!(registry.caller(&peer).unwrap().start.enclave_id, id(2));
     }
 }
