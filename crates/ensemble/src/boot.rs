@@ -65,7 +65,7 @@ impl Binaries {
 pub(crate) fn boot(layout: &Layout, choice: &TpmChoice, binaries: &Binaries) -> Result<Booted> {
     match choice {
         TpmChoice::Software => boot_software(layout, binaries),
-        TpmChoice::Device(path) => boot_device(path, binaries),
+        TpmChoice::Device(path) => boot_device(layout, path, binaries),
     }
 }
 
@@ -95,12 +95,20 @@ pub(crate) fn boot_software_at(
     policy_of(SAMPLE_BOOT_LOG, &list, "simulated sample boot", binaries)
 }
 
-fn boot_device(path: &Path, binaries: &Binaries) -> Result<Booted> {
+/// The kernel's own logs. The node policy is the operator's file; where there is none yet, it is made from this boot, which
+/// is the first one seen.
+fn boot_device(layout: &Layout, path: &Path, binaries: &Binaries) -> Result<Booted> {
     let device = CharDevice::open(path).with_context(|| format!("open TPM {}", path.display()))?;
     let tpm = Tpm::start(device).with_context(|| format!("start TPM {}", path.display()))?;
     let (boot_log, ima_list) = (PathBuf::from(KERNEL_BOOT_LOG), PathBuf::from(KERNEL_IMA_LIST));
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("read {}", path.display()));
-    let policy = policy_of(&read(&boot_log)?, &read(&ima_list)?, "first boot seen", binaries)?;
+    let policy = match std::fs::read(layout.node_policy()) {
+        Ok(kept) => serde_json::from_slice(&kept).context("read the node policy")?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            policy_of(&read(&boot_log)?, &read(&ima_list)?, "first boot seen", binaries)?
+        }
+        Err(error) => return Err(error).context("read the node policy"),
+    };
     let (tpm, owner) = hardware::owner::start(tpm).context("start the TPM's owner")?;
     Ok(Booted { tpm, owner, anchors: None, level: Level::Tpm, boot_log, ima_list, policy })
 }

@@ -10,7 +10,7 @@ use names::{Digest, Level, TrustDomain};
 use pki::Certificate;
 use server::Tasks;
 use signer::{Ca, TpmRootKey};
-use verifier::{EkTrust, Setup, Verifier};
+use verifier::{AnchorFile, EkTrust, Setup, Verifier};
 
 use crate::boot::{Binaries, Booted, boot};
 use crate::{Layout, TpmChoice, trust};
@@ -28,6 +28,17 @@ pub struct CellOptions {
     pub agent: PathBuf,
     /// The facade's executable.
     pub facade: PathBuf,
+    /// Whom to trust for a TPM device.
+    pub endorsement: EndorsementAnchors,
+}
+
+/// Who vouches for TPM devices; a software TPM brings its own CA, of level `simulated`.
+#[derive(Debug, Clone, Default)]
+pub struct EndorsementAnchors {
+    /// Vendors' root certificates with their levels.
+    pub anchors: Vec<AnchorFile>,
+    /// Certificates between those and the endorsement keys.
+    pub intermediates: Vec<PathBuf>,
 }
 
 /// A running cell.
@@ -70,7 +81,7 @@ impl Cell {
         let ca = Arc::new(ca);
         std::fs::write(layout.ca_file(), ca.root().to_pem()).context("write the CA's certificate")?;
         start_signer(layout, &ca, booted.level, &clock, tasks)?;
-        start_verifier(layout, &ca, &booted, &clock, tasks)?;
+        start_verifier(layout, &ca, &booted, &options.endorsement, &clock, tasks)?;
         let agent = agent::Config {
             node: options.node,
             trust_domain: options.trust_domain.clone(),
@@ -125,26 +136,45 @@ fn start_signer(
     signer::serve(Arc::clone(ca), &config, Arc::clone(clock), tasks).context("start the signer")
 }
 
+/// The anchors that the operator trusts for a TPM device's endorsement key.
+fn vendors(layout: &Layout, ca: &Ca, anchors: &EndorsementAnchors) -> Result<EkTrust> {
+    if anchors.anchors.is_empty() {
+        bail!("a TPM device needs its vendor's CA: name it as endorsement_anchors in the file of --config");
+    }
+    let config = verifier::Config {
+        socket: layout.verifier_socket(),
+        signer_socket: layout.signer_socket(),
+        directory: layout.verifier(),
+        trust_domain: ca.trust_domain().clone(),
+        endorsement_anchors: anchors.anchors.clone(),
+        endorsement_intermediates: anchors.intermediates.clone(),
+        node_policy: layout.node_policy(),
+        root_level: Level::Tpm,
+    };
+    EkTrust::load(&config).context("the vendor's CA")
+}
+
 fn start_verifier(
     layout: &Layout,
     ca: &Arc<Ca>,
     booted: &Booted,
+    anchors: &EndorsementAnchors,
     clock: &signer::Clock,
     tasks: &Tasks,
 ) -> Result<()> {
-    let Some(anchors) = &booted.anchors else {
-        bail!(
-            "a TPM device needs the vendor's anchors: run the verifier by its own configuration (endorsement_anchors)"
-        );
+    let ek_trust = match &booted.anchors {
+        Some(software) => {
+            let anchor = EkTrust::anchor("software TPM", booted.level, &software.root);
+            let issuer = Certificate::from_der(&software.issuer).context("the software TPM's CA")?;
+            EkTrust::new(vec![anchor.context("the software TPM's CA")?], vec![issuer])
+        }
+        None => vendors(layout, ca, anchors)?,
     };
-    let anchor =
-        EkTrust::anchor("software TPM", booted.level, &anchors.root).context("the software TPM's CA")?;
-    let issuer = Certificate::from_der(&anchors.issuer).context("the software TPM's CA")?;
     let policy = serde_json::to_vec_pretty(&booted.policy).context("write the node policy")?;
     std::fs::write(layout.node_policy(), policy).context("write the node policy")?;
     let setup = Setup {
         trust_domain: ca.trust_domain().clone(),
-        ek_trust: EkTrust::new(vec![anchor], vec![issuer]),
+        ek_trust,
         policy: booted.policy.clone(),
         root: ca.root().clone(),
         root_level: booted.level,

@@ -17,7 +17,7 @@ mod ready;
 mod trust;
 
 pub use boot::TpmChoice;
-pub use cell::{Cell, CellOptions};
+pub use cell::{Cell, CellOptions, EndorsementAnchors};
 pub use layout::Layout;
 pub use ready::Ready;
 
@@ -35,6 +35,8 @@ pub struct Options {
     pub tpm: TpmChoice,
     /// The facade's executable; beside our own if absent.
     pub facade: Option<PathBuf>,
+    /// Whom to trust for a TPM device.
+    pub endorsement: EndorsementAnchors,
     /// Ends the process at a step of an enclave's creation. For tests.
     pub dangerous_failpoint: Option<controller::Failpoint>,
 }

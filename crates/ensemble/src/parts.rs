@@ -79,6 +79,7 @@ async fn start_parts(
         tpm: options.tpm,
         agent,
         facade: facade.clone(),
+        endorsement: options.endorsement,
     };
     let cell = Cell::start(layout, cell_options, tasks).await?;
     if cell.level == Level::Simulated {

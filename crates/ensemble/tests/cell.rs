@@ -6,7 +6,7 @@ use std::path::Path;
 use api::node::{BindProcess, CertifyRequest, EvidenceRequest, RegisterKey, StartEnclave, StopEnclave};
 use attested_tls::LocalKey;
 use base64ct::{Base64, Encoding};
-use ensemble::{Cell, CellOptions, Layout, TpmChoice};
+use ensemble::{Cell, CellOptions, EndorsementAnchors, Layout, TpmChoice};
 use evidence::{Anchor, Audience, Challenge, ChannelRule, Evidence, Expectation, Roots};
 use names::{Digest, EnclaveId, Level};
 use node_api::{Admin, CallError, Node};
@@ -35,6 +35,7 @@ impl World {
             tpm: TpmChoice::Software,
             agent: own.clone(),
             facade: own,
+            endorsement: EndorsementAnchors::default(),
         };
         let cell = Cell::start(&layout, options, &tasks).await.unwrap();
         let world = Self { _folder: folder, layout, cell, tasks };
@@ -233,6 +234,7 @@ async fn root_and_node(folder: &Path) -> (Vec<u8>, String) {
         tpm: TpmChoice::Software,
         agent: own.clone(),
         facade: own,
+        endorsement: EndorsementAnchors::default(),
     };
     let cell = Cell::start(&layout, options, &tasks).await.unwrap();
     let admin = Admin::new(&layout.admin_socket());

@@ -16,6 +16,12 @@ struct UpConfig {
     /// The facade's executable; beside our own if absent.
     #[serde(default)]
     facade: Option<PathBuf>,
+    /// With a TPM device: its vendor's root certificates, each with what it is worth.
+    #[serde(default)]
+    endorsement_anchors: Vec<verifier::AnchorFile>,
+    /// Certificates between those and the TPM's endorsement key.
+    #[serde(default)]
+    endorsement_intermediates: Vec<PathBuf>,
     /// Ends the process at a step of an enclave's creation. For tests.
     #[serde(default)]
     dangerous_failpoint: Option<controller::Failpoint>,
@@ -37,6 +43,10 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
             Tpm::Device(path) => TpmChoice::Device(path.clone()),
         },
         facade: config.facade,
+        endorsement: ensemble::EndorsementAnchors {
+            anchors: config.endorsement_anchors,
+            intermediates: config.endorsement_intermediates,
+        },
         dangerous_failpoint: config.dangerous_failpoint,
     };
     // Dropping the start, as an interruption does, ends what it had started.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use api::node::{BindProcess, CertifyRequest, EvidenceRequest, RegisterKey, StartEnclave, StopEnclave};
 use attested_tls::LocalKey;
 use base64ct::{Base64, Encoding};
-use ensemble::{Cell, CellOptions, Layout, TpmChoice};
+use ensemble::{Cell, CellOptions, EndorsementAnchors, Layout, TpmChoice};
 use evidence::tree::{self, Tree};
 use evidence::{
     Anchor, Audience, Bytes, Channel, ENCLAVE_LOG_PCR, Evidence, NoChannel, PcrValues, Purpose, Roots,
@@ -47,6 +47,7 @@ impl Lab {
             tpm: TpmChoice::Software,
             agent: own.clone(),
             facade: own,
+            endorsement: EndorsementAnchors::default(),
         };
         let cell = Cell::start(&layout, options, &tasks).await?;
         let enclave = EnclaveId::from_bytes([0x1a; 16]);
