@@ -1,4 +1,4 @@
-//! Group `facade`: what the facade adds to its app, and what of that TLS and HTTP alone would add.
+//! Group `facade`: what the facade adds to its app, and what of that a bare proxy would add.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,18 +23,18 @@ const WINDOW: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     App,
-    BareTls,
+    Bare,
     Facade,
     Edge,
 }
 
 impl Target {
-    const ALL: [Self; 4] = [Self::App, Self::BareTls, Self::Facade, Self::Edge];
+    const ALL: [Self; 4] = [Self::App, Self::Bare, Self::Facade, Self::Edge];
 
     const fn name(self) -> &'static str {
         match self {
-            Self::App => "app alone, plain TCP (bare hyper)",
-            Self::BareTls => "bare hyper behind the same TLS",
+            Self::App => "app alone (bare hyper, plain TCP)",
+            Self::Bare => "bare hyper proxy behind the same TLS",
             Self::Facade => "facade and app, on the facade's socket",
             Self::Edge => "edge, facade and app: what a user gets",
         }
@@ -70,7 +70,7 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
             ("facade at rest", resting, "MB"),
             ("facade after the load", resident(facade), "MB"),
             ("app alone", resident(pid(&targets.app.0)), "MB"),
-            ("bare hyper behind TLS", resident(pid(&targets.bare.0)), "MB"),
+            ("bare hyper proxy", resident(pid(&targets.bare.0)), "MB"),
         ],
     );
     drop(targets);
@@ -119,12 +119,13 @@ impl Targets {
         let key = LocalKey::load(&profile.folder().join("key.pk8")).context("load the user's key")?;
         let key = key.certified_key(&[profile.certificate().der()])?;
         let mut bare = Command::new(std::env::current_exe().context("find the own executable")?);
-        bare.arg(bare_server::ARGUMENT).kill_on_drop(true).stdout(std::process::Stdio::piped());
+        let app = bare_app().await?;
+        bare.arg(bare_server::ARGUMENT).arg(app.1.to_string()).kill_on_drop(true).stdout(std::process::Stdio::piped());
         Ok(Self {
-            app: bare_app().await?,
+            app,
             bare: started(bare).await?,
             connector: AttestedConnector::new(key, Application::Http1)?,
-            socket: stage.data().join("enclaves").join(enclave.id.to_string()).join("facade.sock"),
+            socket: stage.data().join("enclaves").join(enclave.id.to_string()).join("run/tls"),
             edge: enclave.edge,
             host: enclave.host,
             bearer: format!("Bearer {}", token.token.expose()),
@@ -139,7 +140,7 @@ impl Targets {
         };
         match target {
             Target::App => Line::open(tcp(format!("127.0.0.1:{}", self.app.1)).await?).await,
-            Target::BareTls => {
+            Target::Bare => {
                 let stream = tcp(format!("127.0.0.1:{}", self.bare.1)).await?;
                 // An address is no server name: the server has none to serve.
                 let peer = self.connector.connect("127.0.0.1", stream).await?;

@@ -29,8 +29,8 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     attested_tls::install_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    if arguments == [bare_server::ARGUMENT] {
-        return runtime.block_on(bare_server::serve());
+    if let [bare_server::ARGUMENT, app] = arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        return runtime.block_on(bare_server::serve(app.parse().context("the app's port")?));
     }
     if let Some(unknown) = arguments.iter().find(|argument| !GROUPS.contains(&argument.as_str())) {
         bail!("{unknown} is no group: {}", GROUPS.join(", "));
