@@ -33,7 +33,11 @@ python_with_cryptography() {
 
 missing=()
 need() { have "$1" || missing+=("${@:2}"); } # need COMMAND PACKAGE...
-need cc gcc libc6-dev
+# Debian's gcc alone cannot link: it only recommends the C library's headers and start files.
+{ have cc && [ -e /usr/include/stdio.h ]; } || missing+=(gcc libc6-dev)
+# Without them cargo cannot trust the registry.
+[ -e /etc/ssl/certs/ca-certificates.crt ] || [ -n "${SSL_CERT_FILE:-}${SSL_CERT_DIR:-}${CARGO_HTTP_CAINFO:-}" ] ||
+    missing+=(ca-certificates)
 need setpriv util-linux
 need unshare util-linux
 need swtpm swtpm
@@ -42,11 +46,13 @@ need swtpm_localca swtpm-tools
 need certtool gnutls-bin
 case $what in test | all)
     # Debian's own, of which one example is made; another python3 on the PATH does not count.
-    [ -x /usr/bin/python3 ] && [ -e /usr/lib/python3/dist-packages ] || missing+=(python3)
+    /usr/bin/python3 -c 'import http.server' >/dev/null 2>&1 || missing+=(python3)
     need openssl openssl
     need tpm2_checkquote tpm2-tools
+    type -P kill >/dev/null || missing+=(procps) # bash has one of its own
     need nginx nginx-light
     python_with_cryptography || missing+=(python3-cryptography)
+    need git git
 esac
 case $what in fuzz | all) need g++ g++ ;; esac
 
@@ -128,12 +134,16 @@ others=()
 for package in "${missing[@]}"; do
     case $package in swtpm | swtpm-tools | gnutls-bin) ;; *) others+=("$package") ;; esac
 done
-root_command="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+root_command="apt-get update && apt-get install --no-install-recommends"
 if [ ${#others[@]} -gt 0 ]; then
-    echo "install: these need root. Ask for:   sudo sh -c '$root_command'" >&2
+    echo "install: root has to run:   $root_command ${missing[*]}" >&2
+    if [ ${#others[@]} -lt ${#missing[@]} ]; then
+        echo "install: or at the least:   $root_command ${others[*]}" >&2
+        echo "install: then run this again: it unpacks the software TPM into .tools/ here, without root" >&2
+    fi
     exit 1
 fi
-echo "install: with root it would be:      sudo sh -c '$root_command'"
+echo "install: with root it would be:   $root_command ${missing[*]}"
 echo "install: going on without root"
 if ! have apt-get || ! known_to_apt swtpm swtpm-tools; then
     echo "install: the package lists do not know swtpm: root has to run the command above" >&2
