@@ -2,8 +2,8 @@
 # `make install` is the first step of each; it is quick where nothing is missing.
 
 SHELL := /bin/bash
-# A software TPM that scripts/install.sh unpacked without root stands in front of the system's.
-export PATH := $(if $(wildcard .tools/bin),$(CURDIR)/.tools/bin:)$(PATH)
+# A software TPM that scripts/install.sh unpacks without root, maybe only now, stands in front of the system's.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BINARIES := --package sealwright --package facade --package middle --package hello
 
