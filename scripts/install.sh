@@ -107,7 +107,10 @@ unpack_software_tpm() {
     # `--no-root` on a machine that has them: take at least the TPM itself.
     [ ${#packages[@]} -gt 0 ] || packages=(swtpm swtpm-libs swtpm-tools libtpms0)
     echo "install: unpacking into .tools/: ${packages[*]}"
-    (cd "$tools/debs" && apt-get download -q "${packages[@]}")
+    if ! (cd "$tools/debs" && apt-get download -q "${packages[@]}"); then
+        echo "install: no download; are the package lists old? Root can run the command above" >&2
+        exit 1
+    fi
     for package in "$tools"/debs/*.deb; do dpkg -x "$package" "$tools/root"; done
     rm -rf "$tools/debs"
     # Relative to the wrapper, so that a copy of the checkout works too.
