@@ -2,7 +2,9 @@
 //!
 //! The child gets its end as standard input, so that no descriptor is ever inheritable in this process and no other
 //! child can get hold of it; since swtpm does not take descriptors below 3, a shell moves it there and becomes swtpm.
-//! When our end closes, however we die, swtpm reads the end of the stream and exits.
+//! When our end closes, however we die, swtpm reads the end of the stream and exits. That is not enough where a command
+//! waits unread in the stream: swtpm 0.7 answers it and then waits for ever, with the state locked. So the kernel also
+//! sends it SIGTERM when we die, on which it writes its state and exits.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -12,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,7 +31,8 @@ const ANSWER: Duration = Duration::from_secs(120);
 const START: Duration = Duration::from_secs(10);
 const START_STEP: Duration = Duration::from_millis(20);
 const STOP: Duration = Duration::from_secs(3);
-const LAUNCH: &str = r#"exec "$@" 3<&0 </dev/null"#;
+/// Who started it is the first argument: if that one died before the parent-death signal was set, nobody sends it.
+const LAUNCH: &str = r#"[ "$PPID" = "$1" ] || exit 1; shift; exec "$@" 3<&0 </dev/null"#;
 const LOG: &str = "swtpm.log";
 /// What swtpm says when another one has the state.
 const LOCKED: &str = "Could not lock";
@@ -39,14 +43,22 @@ pub struct SoftwareTpm {
     child: Child,
     anchors: Anchors,
     gone: bool,
-    // Held, not used: the folder is ours as long as this lives.
+    // Held, not used: the folder is ours, and the child's parent thread lives, as long as this does.
     _lock: File,
+    _parent: ParentThread,
+}
+
+/// Ends the thread that started the child when it is dropped: a parent-death signal is sent when the *thread* that
+/// spawned ends, prctl(2).
+struct ParentThread {
+    _alive: mpsc::Sender<()>,
 }
 
 impl SoftwareTpm {
     /// Starts the software TPM whose files are in `folder`, and makes it first if the folder has none.
     pub fn start(folder: &Path) -> Result<Self, DeviceError> {
         let swtpm = factory::program("swtpm", "swtpm")?;
+        let setpriv = factory::program("setpriv", "util-linux")?;
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -57,10 +69,12 @@ impl SoftwareTpm {
         let machine = factory::machine(&folder)?;
         let began = Instant::now();
         loop {
-            let (stream, child) = spawn(&swtpm, &folder, &machine.state)?;
+            let (stream, command) = prepare(&setpriv, &swtpm, &folder, &machine.state)?;
+            let (child, parent) = spawn(command)?;
             let lock = lock.try_clone().map_err(DeviceError::open(&folder))?;
             let anchors = machine.anchors.clone();
-            let mut tpm = Self { stream: Some(stream), child, anchors, gone: false, _lock: lock };
+            let mut tpm =
+                Self { stream: Some(stream), child, anchors, gone: false, _lock: lock, _parent: parent };
             let hello = frame::encode(&GetRandom(1), &[]).map_err(|_| DeviceError::Gone)?;
             match tpm.transact(&hello) {
                 Ok(_) => return Ok(tpm),
@@ -103,7 +117,12 @@ fn lock(folder: &Path) -> Result<File, DeviceError> {
     }
 }
 
-fn spawn(swtpm: &Path, folder: &Path, state: &Path) -> Result<(UnixStream, Child), DeviceError> {
+fn prepare(
+    setpriv: &Path,
+    swtpm: &Path,
+    folder: &Path,
+    state: &Path,
+) -> Result<(UnixStream, Command), DeviceError> {
     let (ours, theirs) = UnixStream::pair().map_err(DeviceError::io("make a socket pair"))?;
     ours.set_read_timeout(Some(ANSWER)).map_err(DeviceError::io("set a timeout"))?;
     let path = folder.join(LOG);
@@ -111,8 +130,10 @@ fn spawn(swtpm: &Path, folder: &Path, state: &Path) -> Result<(UnixStream, Child
     let same_log = log.try_clone().map_err(DeviceError::open(&path))?;
     let mut state_argument = std::ffi::OsString::from("dir=");
     state_argument.push(state);
-    let child = Command::new("/bin/sh")
-        .args(["-c", LAUNCH, "sh"])
+    let mut command = Command::new(setpriv);
+    command
+        .args(["--pdeathsig", "TERM", "--", "/bin/sh", "-c", LAUNCH, "sh"])
+        .arg(std::process::id().to_string())
         .arg(swtpm)
         .args(["socket", "--tpm2", "--fd", "3", "--flags", "not-need-init,startup-clear", "--tpmstate"])
         .arg(state_argument)
@@ -122,10 +143,24 @@ fn spawn(swtpm: &Path, folder: &Path, state: &Path) -> Result<(UnixStream, Child
         .current_dir(folder)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(log)
-        .stderr(same_log)
-        .spawn()
-        .map_err(DeviceError::io("start swtpm"))?;
-    Ok((ours, child))
+        .stderr(same_log);
+    Ok((ours, command))
+}
+
+fn spawn(mut command: Command) -> Result<(Child, ParentThread), DeviceError> {
+    let (alive, until_dropped) = mpsc::channel();
+    let (reply, answer) = mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name("swtpm-parent".to_owned()).spawn(move || {
+        // Who asked waits for the answer.
+        reply.send(command.spawn()).ok();
+        // It holds the other end of the stream as well.
+        drop(command);
+        // Nothing is ever sent: this ends when the other end is dropped.
+        until_dropped.recv().ok();
+    });
+    thread.map_err(DeviceError::io("start a thread"))?;
+    let child = answer.recv().map_err(|_| DeviceError::Gone)?.map_err(DeviceError::io("start swtpm"))?;
+    Ok((child, ParentThread { _alive: alive }))
 }
 
 impl Device for SoftwareTpm {

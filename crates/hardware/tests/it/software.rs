@@ -123,3 +123,51 @@ fn killing_its_owner_leaves_no_orphan_and_the_next_start_works() {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     assert!(status.is_empty() || status.contains("State:\tZ"), "swtpm {pid} is still there: {status}");
 }
+
+#[test]
+fn no_software_tpm_outlives_an_owner_that_is_killed_before_its_command_is_read() {
+    let (folder, tpm) = software_tpm();
+    drop(tpm);
+    for _ in 0..5 {
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "software::owner_process"])
+            .env("SEALWRIGHT_TEST_TPM_FOLDER", folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The first command is sent as soon as the child exists, and read when swtpm has begun.
+        let pid = soon(|| {
+            children_of(owner.id()).into_iter().find(|pid| name_of(*pid).as_deref() == Some("swtpm"))
+        });
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        soon(|| (name_of(pid).as_deref() != Some("swtpm")).then_some(()));
+    }
+    SoftwareTpm::start(folder.path()).unwrap();
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    children.flat_map(|pids| pids.split_whitespace().flat_map(str::parse).collect::<Vec<u32>>()).collect()
+}
+
+/// The name of a process that has not ended.
+fn name_of(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, state) = stat.split_once(" (")?.1.rsplit_once(") ")?;
+    (!state.starts_with('Z')).then(|| name.to_owned())
+}
+
+/// Looks until it is there; not for ever.
+fn soon<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "not in time");
+        std::thread::yield_now();
+    }
+}
