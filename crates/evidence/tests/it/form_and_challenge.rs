@@ -134,6 +134,8 @@ fn json_that_is_no_bundle_is_malformed() {
         ("an index below zero", good.replacen("\"index\":2", "\"index\":-2", 1)),
         ("an index with a fraction", good.replacen("\"index\":2", "\"index\":2.0", 1)),
         ("base64 with a space", good.replacen(base64, &format!("{base64} "), 1)),
+        ("base64 with a line feed", good.replacen(base64, &format!("{base64}\\n"), 1)),
+        ("base64 of the other alphabet", good.replacen(base64, &format!("{base64}-___"), 1)),
         ("a digest in upper case", good.replacen("\"path\":[\"", "\"path\":[\"A", 1)),
         ("a register with a leading zero", good.replacen(pcr, "\"00\":\"", 1)),
         ("a register with a sign", good.replacen(pcr, "\"+0\":\"", 1)),
@@ -168,4 +170,18 @@ fn the_last_register_of_a_tpm_can_be_shown() {
 #[test]
 fn bytes_do_not_fill_a_log_with_themselves() {
     assert_eq!(format!("{:?}", fill(300)), "300 bytes");
+}
+
+#[test]
+fn base64_has_one_form() {
+    let mut bundle: serde_json::Value =
+        serde_json::from_slice(&World::new().draft().seal().to_json()).unwrap();
+    let mut read = |text: &str| {
+        bundle["quote"] = text.into();
+        Evidence::from_json(&serde_json::to_vec(&bundle).unwrap()).map(|evidence| evidence.quote.0)
+    };
+    assert_eq!(read("AAE="), Ok(vec![0, 1]));
+    for text in ["AAE", "AAF=", "AAE==", "AAE=\n", " AAE=", "AA=E", "-_8=", "AAE=AAE="] {
+        assert_eq!(read(text), Err(Rejected::Malformed), "{text:?}");
+    }
 }

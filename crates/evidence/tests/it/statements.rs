@@ -102,6 +102,21 @@ fn the_frame_is_refused_as_field_zero() {
 }
 
 #[test]
+fn the_size_is_bounded_before_any_field_is_read() {
+    // A node's id that is too long for a SPIFFE id, up to the bound and one byte beyond.
+    let statement_of = |size: usize| {
+        let mut fields = fields(&statement_bytes(&World::new().draft()));
+        fields[6].clear();
+        fields[6] = vec![b'a'; size - join(&fields).len()];
+        join(&fields)
+    };
+    let read = |size| Statement::parse(&statement_of(size));
+    assert_eq!(read(MAX_STATEMENT), Err(StatementError::Malformed { field: 7 }));
+    assert_eq!(read(MAX_STATEMENT + 1), Err(StatementError::Malformed { field: 0 }));
+    assert_eq!(read(MAX_STATEMENT + 2), Err(StatementError::Malformed { field: 0 }));
+}
+
+#[test]
 fn an_enclave_is_told_whole_or_not_at_all() {
     for number in [8, 9, 10, 11, 12, 14] {
         assert_eq!(with_field(number, &[]), Err(StatementError::Inconsistent), "{number}");
