@@ -73,6 +73,29 @@ impl<'a> ImaLog<'a> {
         collect(lines, ascii::entries(bytes))
     }
 
+    /// What [`Self::parse_ascii`] and then [`Self::prefix_matching`] say, in one pass that keeps no entry: a verifier
+    /// asks that of lists with tens of thousands of lines.
+    ///
+    /// # Errors
+    /// As [`Self::parse_ascii`], for entries after the prefix too.
+    pub fn prefix_of_ascii(bytes: &[u8], quoted: &Value) -> Result<Option<usize>, ImaError> {
+        let mut progress = Progress::start(quoted.bank());
+        let mut found = (progress.value() == *quoted).then_some(0);
+        let mut template_data = Vec::new();
+        for (position, line) in ascii::lines(size_checked(bytes)?).enumerate() {
+            if position >= MAX_ENTRIES {
+                return Err(ImaError::TooManyEntries);
+            }
+            let entry = line.and_then(|line| ascii::entry(line, &mut template_data));
+            let entry = entry.map_err(|fault| ImaError::Entry { entry: position, fault })?;
+            if found.is_none() {
+                progress = progress.extended(&entry.extension_of(quoted.bank(), &template_data));
+                found = (progress.value() == *quoted).then_some(progress.entries());
+            }
+        }
+        Ok(found)
+    }
+
     /// Reads `binary_runtime_measurements` of a little-endian machine.
     ///
     /// # Errors

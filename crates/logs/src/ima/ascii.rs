@@ -9,8 +9,13 @@ use super::{MAX_EXTRA, MAX_FILE_DIGEST};
 
 /// The entries of a list; bytes after the last line feed are an incomplete one.
 pub(super) fn entries(bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, EntryFault>> {
-    let mut rest = bytes;
     let mut scratch = Vec::new();
+    lines(bytes).map(move |line| entry(line?, &mut scratch))
+}
+
+/// The lines of a list, without their line feeds.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], EntryFault>> {
+    let mut rest = bytes;
     core::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
@@ -20,17 +25,18 @@ pub(super) fn entries(bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, En
             return Some(Err(EntryFault::Truncated));
         };
         rest = following;
-        Some(entry(line, &mut scratch))
+        Some(Ok(line))
     })
 }
 
-/// `10 HASH TEMPLATE DIGEST PATH[ EXTRA]`, single spaces, lower-case hex.
-fn entry<'a>(line: &'a [u8], scratch: &mut Vec<u8>) -> Result<Entry<'a>, EntryFault> {
-    let (pcr, rest) = word(line)?;
-    if pcr != b"10" {
-        return Err(EntryFault::Pcr);
-    }
-    let (hash, rest) = word(rest)?;
+/// `10 HASH TEMPLATE DIGEST PATH[ EXTRA]`, single spaces, lower-case hex. Leaves the template data in `scratch`, except
+/// of a violation, which has none that counts.
+pub(super) fn entry<'a>(line: &'a [u8], scratch: &mut Vec<u8>) -> Result<Entry<'a>, EntryFault> {
+    let Some(rest) = line.strip_prefix(b"10 ") else {
+        return Err(if line.contains(&b' ') { EntryFault::Pcr } else { EntryFault::Fields });
+    };
+    let (hash, rest) = rest.split_at_checked(2 * TEMPLATE_HASH).ok_or(EntryFault::Fields)?;
+    let rest = rest.strip_prefix(b" ").ok_or(EntryFault::Fields)?;
     let mut template_hash = [0; TEMPLATE_HASH];
     unhex_into(hash, &mut template_hash).ok_or(EntryFault::Fields)?;
     let (template, rest) = word(rest)?;

@@ -234,6 +234,12 @@ impl<'a> Entry<'a> {
 
     /// As [`Self::extension`], with a buffer that a replay uses again and again.
     pub(super) fn extension_with(&self, bank: Bank, scratch: &mut Vec<u8>) -> Value {
+        self.put_template_data(scratch);
+        self.extension_of(bank, scratch)
+    }
+
+    /// As [`Self::extension`], of template data that is at hand.
+    pub(super) fn extension_of(&self, bank: Bank, template_data: &[u8]) -> Value {
         if self.is_violation() {
             return Value::ones(bank);
         }
@@ -241,25 +247,29 @@ impl<'a> Entry<'a> {
             Bank::Sha1 => Value::from_bytes(bank, &self.template_hash),
             Bank::Sha256 | Bank::Sha384 | Bank::Sha512 => None,
         }
-        .unwrap_or_else(|| self.template_data_hash(bank, scratch))
+        .unwrap_or_else(|| bank.hash(&[template_data]))
+    }
+
+    fn template_data_hash(&self, bank: Bank, scratch: &mut Vec<u8>) -> Value {
+        self.put_template_data(scratch);
+        bank.hash(&[scratch])
     }
 
     /// `ima_calc_field_array_hash_tfm`: each field with its length before it, except in the `ima` template. The data
-    /// is put together first: hash functions are slow on many small pieces.
-    fn template_data_hash(&self, bank: Bank, scratch: &mut Vec<u8>) -> Value {
+    /// is put together before it is hashed: hash functions are slow on many small pieces.
+    fn put_template_data(&self, scratch: &mut Vec<u8>) {
         scratch.clear();
         if self.template == Template::Ima {
             scratch.extend_from_slice(self.digest.as_bytes());
             scratch.extend_from_slice(self.path);
             scratch.resize(OLD_DIGEST.saturating_add(OLD_NAME), 0);
-            return bank.hash(&[scratch]);
+            return;
         }
         push_field(scratch, &[self.digest.algorithm.as_bytes(), b":\0", self.digest.as_bytes()]);
         push_field(scratch, &[self.path, b"\0"]);
         if self.template.has_extra() {
             push_field(scratch, &[&self.extra]);
         }
-        bank.hash(&[scratch])
     }
 
     /// The line of `ascii_runtime_measurements`, with its line feed.

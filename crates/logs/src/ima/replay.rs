@@ -46,6 +46,11 @@ impl Progress {
 
     fn after_with(self, entry: &Entry<'_>, scratch: &mut Vec<u8>) -> Self {
         let extension = entry.extension_with(self.value.bank(), scratch);
+        self.extended(&extension)
+    }
+
+    /// One entry further, which extends the register with this.
+    pub(super) fn extended(self, extension: &Value) -> Self {
         Self { value: self.value.extended(extension.as_bytes()), entries: self.entries.saturating_add(1) }
     }
 

@@ -108,6 +108,31 @@ fn a_quote_vouches_for_the_prefix_that_replays_to_it() {
 }
 
 #[test]
+fn one_pass_over_an_ascii_list_says_what_reading_and_replaying_say() {
+    let mut list = testdata("ima/ascii_runtime_measurements");
+    // A violation in the middle, whose template data is none of the entry before it.
+    let violation = format!("10 {0} ima-ng sha256:{1} /tmp/open\n", "0".repeat(40), "0".repeat(64));
+    let half = list.len() / 2 + list[list.len() / 2..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    list.splice(half..half, violation.into_bytes());
+    let log = ImaLog::parse_ascii(&list).unwrap();
+    for bank in [Bank::Sha1, Bank::Sha256, Bank::Sha384] {
+        let mut progress = Progress::start(bank);
+        for (count, entry) in log.entries().iter().enumerate() {
+            if count % 97 == 0 {
+                assert_eq!(ImaLog::prefix_of_ascii(&list, &progress.value()), Ok(Some(count)));
+            }
+            progress = progress.after(entry);
+        }
+        assert_eq!(ImaLog::prefix_of_ascii(&list, &progress.value()), Ok(Some(log.entries().len())));
+        assert_eq!(ImaLog::prefix_of_ascii(&list, &Value::ones(bank)), Ok(None));
+    }
+    let broken = [&list, b"10 nonsense\n".as_slice()].concat();
+    let quoted = log.replay(Bank::Sha256);
+    assert_eq!(ImaLog::prefix_of_ascii(&broken, &quoted).err(), ImaLog::parse_ascii(&broken).err());
+    assert!(ImaLog::prefix_of_ascii(&broken, &quoted).is_err());
+}
+
+#[test]
 fn a_violation_extends_ones_in_every_bank() {
     let hash = "0".repeat(40);
     let list = format!("10 {hash} ima-ng sha1:{hash} /var/log/open-writer\n");
