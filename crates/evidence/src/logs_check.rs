@@ -80,9 +80,13 @@ pub(crate) fn boot_log(evidence: &Evidence, quoted: &Quoted) -> Result<Option<Bo
 /// The IMA list, if the evidence has one: some prefix replays to the quoted register.
 pub(crate) fn ima_list(evidence: &Evidence, quoted: &Quoted) -> Result<Option<ImaState>, Rejected> {
     let Some(bytes) = &evidence.ima_log else { return Ok(None) };
-    let list = ImaLog::parse_ascii(&bytes.0).map_err(|_| Rejected::ImaMalformed)?;
-    let value = quoted.pcrs.get(&IMA_PCR).ok_or(Rejected::ImaReplay)?;
+    let Some(value) = quoted.pcrs.get(&IMA_PCR) else {
+        // A list that is none is told first.
+        ImaLog::parse_ascii(&bytes.0).map_err(|_| Rejected::ImaMalformed)?;
+        return Err(Rejected::ImaReplay);
+    };
     let value = Value::from_bytes(Bank::Sha256, value.as_bytes()).ok_or(Rejected::ImaReplay)?;
-    let covered = list.prefix_matching(&value).ok_or(Rejected::ImaReplay)?;
+    let covered = ImaLog::prefix_of_ascii(&bytes.0, &value).map_err(|_| Rejected::ImaMalformed)?;
+    let covered = covered.ok_or(Rejected::ImaReplay)?;
     Ok(Some(ImaState { list: bytes.0.clone(), covered }))
 }
