@@ -1,7 +1,7 @@
 //! Medians and percentiles; two pieces of work measured by turns, so that a disturbance hits both.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Rounds that are thrown away.
 const WARM_UP: usize = 5;
@@ -23,20 +23,27 @@ pub(crate) fn median(sample: &mut [f64]) -> f64 {
     percentile(sample, 0.5)
 }
 
-/// Median milliseconds of each piece of work, all measured by turns.
+/// Median milliseconds of processor time of each piece of work, all measured by turns. Processor time, because other
+/// programs on the machine are none of the work.
 pub(crate) fn by_turns<const N: usize>(rounds: usize, work: [&dyn Fn(); N]) -> [f64; N] {
     let mut times = [const { Vec::new() }; N];
     for round in 0..WARM_UP + rounds {
         for (work, times) in work.iter().zip(&mut times) {
-            let began = Instant::now();
+            let began = processor_time();
             black_box(work)();
-            let took = ms(began.elapsed());
+            let took = ms(processor_time().saturating_sub(began));
             if round >= WARM_UP {
                 times.push(took);
             }
         }
     }
     times.map(|mut times: Vec<f64>| median(&mut times))
+}
+
+/// What this thread has used of a processor so far.
+fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 #[cfg(test)]
