@@ -56,6 +56,12 @@ impl<'a> User<'a> {
         Self { world, name: name.to_owned() }
     }
 
+    /// The account's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Signs up, which logs in.
     pub fn sign_up(&self) -> Said {
         self.with_password(&["auth", "signup", &self.name])

@@ -23,7 +23,8 @@ impl Part {
         let (file, log) = (world.path(&format!("{name}.yaml")), world.path(&format!("{name}.log")));
         fs::write(&file, config).unwrap();
         let program = world.program("sealwright");
-        let checked = Command::new(&program).args([name, "--check-config", "--config"]).arg(&file).output().unwrap();
+        let checked =
+            Command::new(&program).args([name, "--check-config", "--config"]).arg(&file).output().unwrap();
         assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
         assert!(serde_json::from_slice::<serde_json::Value>(&checked.stdout).is_ok(), "{name} prints JSON");
         let child = Command::new(program)
@@ -74,12 +75,20 @@ fn seven_processes_with_seven_files_are_the_same_whole() {
     let domain = "trust_domain: sealwright.internal";
 
     let mut parts = vec![
-        Part::start(&world, "signer", &format!(
-            "tpm: swtpm:{data}/tpm-signer\nintroductions: {introductions}\nsigner: {{socket: {run}/signer.sock, directory: {ca}, {domain}, min_level: simulated, root_level: simulated}}\n"
-        )),
-        Part::start(&world, "agent", &format!(
-            "tpm: swtpm:{data}/tpm-node\nsimulated: {{facade: {facade}, node_policy: {verifier}/node-policy.json, endorsement_anchor: {verifier}/anchor.der, endorsement_issuer: {verifier}/issuer.der}}\nagent: {{node: one, {domain}, folder: {agent}, agent_socket: {run}/agent.sock, admin_socket: {run}/admin.sock, verifier_socket: {run}/verifier.sock, signer_socket: {run}/signer.sock, boot_log: {agent}/boot.bin, ima_log: {agent}/ima.txt}}\n"
-        )),
+        Part::start(
+            &world,
+            "signer",
+            &format!(
+                "tpm: swtpm:{data}/tpm-signer\nintroductions: {introductions}\nsigner: {{socket: {run}/signer.sock, directory: {ca}, {domain}, min_level: simulated, root_level: simulated}}\n"
+            ),
+        ),
+        Part::start(
+            &world,
+            "agent",
+            &format!(
+                "tpm: swtpm:{data}/tpm-node\nsimulated: {{facade: {facade}, node_policy: {verifier}/node-policy.json, endorsement_anchor: {verifier}/anchor.der, endorsement_issuer: {verifier}/issuer.der}}\nagent: {{node: one, {domain}, folder: {agent}, agent_socket: {run}/agent.sock, admin_socket: {run}/admin.sock, verifier_socket: {run}/verifier.sock, signer_socket: {run}/signer.sock, boot_log: {agent}/boot.bin, ima_log: {agent}/ima.txt}}\n"
+            ),
+        ),
     ];
     until(SOON, "the signer's root and the node's logs", || {
         let there = |path: String| Path::new(&path).exists();
@@ -91,7 +100,11 @@ fn seven_processes_with_seven_files_are_the_same_whole() {
     parts.push(Part::start(&world, "controller", &format!(
         "database: {data}/db.sqlite\ncontroller: {{socket: {run}/controller.sock, admin_socket: {run}/admin.sock, agent_socket: {run}/agent.sock, jwks_file: {run}/jwks.json, blobs: {blobs}, apps: {apps}, enclaves: {enclaves}, facade: {facade}, {domain}, issuer: \"spiffe://sealwright.internal/part/gateway\"}}\n"
     )));
-    parts.push(Part::start(&world, "edge", &format!("listen: 127.0.0.1:0\ncontroller: {run}/controller.sock\n")));
+    parts.push(Part::start(
+        &world,
+        "edge",
+        &format!("listen: 127.0.0.1:0\ncontroller: {run}/controller.sock\n"),
+    ));
     let edge = logged(&world, "edge", "edge listens address=");
     parts.push(Part::start(&world, "gateway", &format!(
         "introductions: {introductions}\ndatabase: {data}/db.sqlite\ngateway: {{listen: \"127.0.0.1:0\", edge: \"{edge}\", {domain}, controller: {run}/controller.sock, blobs: {blobs}, jwks: {run}/jwks.json}}\n"
