@@ -140,6 +140,8 @@ async fn myself(
         enclave_id: enclave.start.enclave_id,
         spiffe_id: shared.node.trust_domain.enclave(&enclave.start.enclave_id),
         incarnation: enclave.start.incarnation,
+        owner: enclave.start.owner,
+        dns_name: enclave.start.dns_name,
         node: enrolment.node,
     }))
 }

@@ -22,7 +22,11 @@ fn open(tpm: &mut Tpm, folder: &Path) -> Journal {
 }
 
 fn stop_event(number: u8) -> Event {
-    Event::Stop { enclave: EnclaveId::from_bytes([number; 16]), incarnation: 1, reason: Reason::new("test").unwrap() }
+    Event::Stop {
+        enclave: EnclaveId::from_bytes([number; 16]),
+        incarnation: 1,
+        reason: Reason::new("test").unwrap(),
+    }
 }
 
 fn register(tpm: &mut Tpm) -> Digest {

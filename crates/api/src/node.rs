@@ -60,6 +60,10 @@ pub struct SelfDescription {
     pub spiffe_id: SpiffeId,
     /// Counter of its starts.
     pub incarnation: u64,
+    /// SHA-256 of the owner's key (SPKI), as announced and measured.
+    pub owner: Digest,
+    /// The one DNS name, as announced.
+    pub dns_name: String,
     /// The node.
     pub node: SpiffeId,
 }

@@ -198,6 +198,10 @@ fn not_proved(policy: &Policy, facts: &Facts, level: Level) -> Vec<NotProved> {
         LogState::Baseline => line("log_complete", "what happened on the node before the agent watched"),
     }
     line(
+        "endorsement",
+        "that the TPM is a maker's, by your own check: the operator's verifier checked it, and its CA says so",
+    );
+    line(
         "agent_word",
         "more than the agent said: the TPM quotes the agent's log, and the agent is an appraised binary",
     );

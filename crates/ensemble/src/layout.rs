@@ -1,7 +1,7 @@
 //! The data folder: one path for each thing, made with mode 0700, held by one process at a time.
 
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -73,6 +73,7 @@ impl Layout {
     pub fn make(root: &Path) -> Result<Self> {
         DirBuilder::new().recursive(true).mode(0o711).create(root).with_context(|| folder(root))?;
         let root = root.canonicalize().with_context(|| folder(root))?;
+        set_mode(&root, 0o711)?;
         let layout = Self { root };
         for (path, mode) in [
             (layout.agent(), 0o700),
@@ -84,6 +85,7 @@ impl Layout {
             (layout.run(), 0o711),
         ] {
             DirBuilder::new().recursive(true).mode(mode).create(&path).with_context(|| folder(&path))?;
+            set_mode(&path, mode)?;
         }
         Ok(layout)
     }
@@ -100,7 +102,8 @@ impl Layout {
     /// Where another process holds it.
     pub fn lock(&self) -> Result<File> {
         let path = self.root.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        // Who can open the file can hold the lock.
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = file.with_context(|| format!("open {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
@@ -113,6 +116,11 @@ impl Layout {
             Err(std::fs::TryLockError::Error(error)) => Err(error).context("lock the data folder"),
         }
     }
+}
+
+/// Whatever the umask says.
+fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).with_context(|| folder(path))
 }
 
 fn folder(path: &Path) -> String {

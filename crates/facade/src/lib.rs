@@ -87,6 +87,7 @@ async fn start(launch: &Launch) -> Result<(App, Identity, Certifier), FacadeExit
         .inspect_err(|error| error!(error = %chain(error), "key"))
         .or(Err(FacadeExit::NotCertified))?;
     let node = Node::new(Path::new(&launch.agent_socket));
+    check_announced(&node, launch).await?;
     let certifier = Certifier::new(node, key, launch.dns_name.clone());
     let command = sandbox::app_command(&launch.isolation, &launch.app);
     let started = App::start(command, address(launch), Path::new(&launch.app_log)).await;
@@ -99,6 +100,22 @@ async fn start(launch: &Launch) -> Result<(App, Identity, Certifier), FacadeExit
         .or(Err(FacadeExit::NotCertified))?;
     listening.map_err(|error| not_running(&error))?;
     Ok((app, identity, certifier))
+}
+
+/// The launch file is the controller's word and is measured by nobody; what it announced before is in the log and in every
+/// statement. Serving another owner or name than that is refused.
+async fn check_announced(node: &Node, launch: &Launch) -> Result<(), FacadeExit> {
+    let announced = node
+        .myself()
+        .await
+        .inspect_err(|error| error!(error = %chain(error), "the agent does not know this enclave"))
+        .or(Err(FacadeExit::NotCertified))?;
+    let said = (announced.enclave_id, announced.incarnation, announced.owner, announced.dns_name.as_str());
+    if said == (launch.enclave_id, launch.incarnation, launch.owner, launch.dns_name.as_str()) {
+        return Ok(());
+    }
+    error!("the launch file names another enclave, owner or name than was announced");
+    Err(FacadeExit::BadConfiguration)
 }
 
 fn isolate(launch: &Launch) -> Result<(), Box<dyn std::error::Error>> {

@@ -96,7 +96,7 @@ fn each_level_says_what_it_does_not_prove() {
         draft.verdict.as_mut().unwrap().submods.node.level = level;
         let trusted = appraise(&any_level, verified_by(&world, &world.roots(level), &draft.seal())).unwrap();
         assert_eq!(trusted.level(), level);
-        assert_eq!(not_proved(&trusted), [name, "agent_word", "boot_policy"]);
+        assert_eq!(not_proved(&trusted), [name, "endorsement", "agent_word", "boot_policy"]);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use attested_tls::Application::Http1;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
-use names::EnclaveId;
+use names::{Digest, EnclaveId};
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::{Identity, enclave_command};
 use server::Tasks;
@@ -83,7 +83,7 @@ impl Running {
         let (folder, tasks) = (TempDir::new().unwrap(), Tasks::new());
         let (owner, gateway) = (Person::new(), Gateway::new());
         gateway.publish(&folder.path().join("jwks.json"));
-        Agent::serve(&folder.path().join("agent.sock"), &tasks);
+        Agent::serve(&folder.path().join("agent.sock"), owner.id(), &tasks);
         let mut launch = launch(folder.path(), &owner);
         change(&mut launch);
         let file = folder.path().join("facade.yaml");
@@ -222,13 +222,26 @@ async fn what_can_not_start_says_why() {
     check(|launch| launch.app.command = "/no/such/program".parse().unwrap(), FacadeExit::AppNotStarted).await;
     check(|launch| launch.app.args = vec!["-e".into(), "exit 0".into()], FacadeExit::AppEnded).await;
     check(|launch| launch.agent_socket.push_str("-nobody"), FacadeExit::NotCertified).await;
-    check(|launch| launch.dns_name = "notes-bob.enclaves.localhost".into(), FacadeExit::NotCertified).await;
     check(|launch| launch.listen = "/no/such/folder/facade.sock".into(), FacadeExit::NotServing).await;
     let in_the_machines_mounts: fn(&mut Launch) = |launch| {
         launch.app.root = format!("{}-nothing-here", launch.app.mount_point);
         launch.isolation.own_root = true;
     };
     check(in_the_machines_mounts, FacadeExit::NotIsolated).await;
+}
+
+/// A controller that announces one owner and lets another one in, by the launch file that nobody measures.
+#[tokio::test]
+async fn only_what_was_announced_is_served() {
+    let changes: [fn(&mut Launch); 4] = [
+        |launch| launch.owner = Digest::of(b"somebody else"),
+        |launch| launch.dns_name = "notes-bob.enclaves.localhost".into(),
+        |launch| launch.incarnation = 2,
+        |launch| launch.enclave_id = "ff0102030405060708090a0b0c0d0e0f".parse().unwrap(),
+    ];
+    for change in changes {
+        assert_eq!(Running::start(change).end().await, Some(FacadeExit::BadConfiguration));
+    }
 }
 
 /// Requests must not go to whoever took the app's address before it.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api::node::{CertifiedChain, CertifyRequest, EvidenceRequest, RegisterKey};
+use api::node::{CertifiedChain, CertifyRequest, EvidenceRequest, RegisterKey, SelfDescription};
 use attested_tls::{Application, AttestedConnector, Channel, LocalKey, SharedStream};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{post, put};
+use axum::routing::{get, post, put};
 use base64ct::{Base64, Encoding};
 use facade::evidence::Desk;
 use facade::front::Front;
@@ -121,10 +121,12 @@ pub struct Agent {
     pub dns_name: Mutex<String>,
     pub evidence: Mutex<Evidence>,
     pub asked: Notify,
+    /// The owner that was announced.
+    pub owner: Digest,
 }
 
 impl Agent {
-    pub fn serve(socket: &std::path::Path, tasks: &Tasks) -> Arc<Self> {
+    pub fn serve(socket: &std::path::Path, owner: Digest, tasks: &Tasks) -> Arc<Self> {
         let agent = Arc::new(Self {
             authority: Authority::new(),
             registered: Mutex::new(None),
@@ -133,8 +135,10 @@ impl Agent {
             dns_name: Mutex::new(HOST.to_owned()),
             evidence: Mutex::new(Evidence::Echo),
             asked: Notify::new(),
+            owner,
         });
         let router = axum::Router::new()
+            .route("/v1/self", get(myself))
             .route("/v1/self/key", put(register))
             .route("/v1/self/certificate", post(certify))
             .route("/v1/self/evidence", post(evidence))
@@ -143,6 +147,17 @@ impl Agent {
         tasks.spawn_cancellable(async move { axum::serve(listener, router).await.unwrap() });
         agent
     }
+}
+
+async fn myself(State(agent): State<Arc<Agent>>) -> impl IntoResponse {
+    Json(SelfDescription {
+        enclave_id: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
+        spiffe_id: enclave(),
+        incarnation: 1,
+        owner: agent.owner,
+        dns_name: HOST.to_owned(),
+        node: "spiffe://sealwright.internal/node/test".parse().unwrap(),
+    })
 }
 
 async fn register(State(agent): State<Arc<Agent>>, Json(request): Json<RegisterKey>) -> impl IntoResponse {
@@ -248,9 +263,9 @@ impl World {
     pub async fn with(app: Address, limits: Limits, seconds: u64) -> Self {
         let folder = TempDir::new().unwrap();
         let tasks = Tasks::new();
-        let agent = Agent::serve(&folder.path().join("agent.sock"), &tasks);
-        agent.seconds.store(seconds, Ordering::SeqCst);
         let (owner, gateway) = (Person::new(), Gateway::new());
+        let agent = Agent::serve(&folder.path().join("agent.sock"), owner.id(), &tasks);
+        agent.seconds.store(seconds, Ordering::SeqCst);
         gateway.publish(&folder.path().join("jwks.json"));
         let world = Self { owner, gateway, agent, tasks, folder };
         world.open(app, limits).await;

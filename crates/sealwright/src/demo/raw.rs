@@ -43,6 +43,14 @@ impl Thief {
         Ok(Self { key, certificate })
     }
 
+    /// The same key under a second certificate.
+    pub(super) fn with_second_certificate(&self) -> Result<Self> {
+        let (user, now) = (pki::profile::User { common_name: "second" }, client::time::now());
+        let serial = pki::Serial::from_random([2; 16]);
+        let certificate = user.issue(&self.key, pki::Validity::starting(now, 3600), serial)?;
+        Ok(Self { key: self.key.clone(), certificate: certificate.der().to_vec() })
+    }
+
     /// SHA-256 of the key.
     pub(super) fn key_hash(&self) -> Digest {
         Digest::of(pki::SigningKey::public_key_spki(&self.key))

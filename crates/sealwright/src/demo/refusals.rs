@@ -173,6 +173,13 @@ async fn stolen_tokens(stage: &Stage, tally: &mut Tally) -> Result<()> {
     }
     let got = asker.bob.get(&asker.edge, &notes, "/", token).await?.code();
     tally.refused("a stolen token with another client certificate", got.as_deref(), &["not_owner"])?;
+    let second = asker.alice.with_second_certificate()?;
+    let got = second.get(&asker.edge, &notes, "/", token).await?.code();
+    tally.refused(
+        "alice's token with another certificate of her key",
+        got.as_deref(),
+        &["token_certificate"],
+    )?;
     let got = asker.bob.get(&asker.edge, &diary, "/", token).await?.code();
     let expected = ["token_audience", "token_certificate"];
     tally.refused("alice's token at bob's enclave, with bob's certificate", got.as_deref(), &expected)?;
