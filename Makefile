@@ -4,7 +4,6 @@
 SHELL := /bin/bash
 # A software TPM that scripts/install.sh unpacks without root, maybe only now, stands in front of the system's.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
-TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 BINARIES := --package sealwright --package facade --package middle --package hello
 
 .PHONY: help install build demo up test second-verifier bench fuzz lint clean-tools
@@ -20,11 +19,11 @@ build: install   ## the programs, unoptimised
 
 demo: install    ## the whole story, told by real attempts; exits 0
 	@$(MAKE) --no-print-directory build
-	$(TARGET)/debug/sealwright demo
+	@scripts/run.sh demo
 
 up: install      ## all parts in one process, until Ctrl-C (ARGS="--listen 127.0.0.1:8443")
 	@$(MAKE) --no-print-directory build
-	$(TARGET)/debug/sealwright up $(ARGS)
+	@scripts/run.sh up $(ARGS)
 
 test:            ## every test
 	@scripts/install.sh test
