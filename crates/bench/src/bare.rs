@@ -154,7 +154,8 @@ impl Bare {
         let chain = parsed.chain().context("the verdict has a chain")?.to_vec();
         let key = key_of(chain.first().context("the chain has a leaf")?)?;
         let (message, signature) = token.rsplit_once('.').context("the verdict has a signature")?;
-        let signature = Base64UrlUnpadded::decode_vec(signature).map_err(|_| anyhow::anyhow!("not base64"))?;
+        let signature =
+            Base64UrlUnpadded::decode_vec(signature).map_err(|_| anyhow::anyhow!("not base64"))?;
         let signature = p256::ecdsa::Signature::from_slice(&signature)?;
         self.signed.push((message.as_bytes().to_vec(), Check::P256(Box::new(key), signature)));
         self.chain(chain, root)
@@ -174,7 +175,8 @@ impl Bare {
     }
 
     fn enclave_log(&mut self, evidence: &Evidence) -> Result<()> {
-        let log = EnclaveLog::parse(&evidence.enclave_log.0, evidence::ENCLAVE_LOG_PCR).context("read the log")?;
+        let log =
+            EnclaveLog::parse(&evidence.enclave_log.0, evidence::ENCLAVE_LOG_PCR).context("read the log")?;
         for record in log.records() {
             if record.event().is_some() {
                 let bytes = record.encode();
@@ -214,7 +216,10 @@ impl Bare {
                 data.extend_from_slice(&field);
             }
             let extension = entry.extension(Bank::Sha256);
-            ensure!(Sha256::digest(&data).as_slice() == extension.as_bytes(), "the template data is put together wrong");
+            ensure!(
+                Sha256::digest(&data).as_slice() == extension.as_bytes(),
+                "the template data is put together wrong"
+            );
             self.sha1.push(&data);
             self.sha256.push(&data);
             self.extended.push(extension.as_bytes().try_into().context("the bank is SHA-256")?);

@@ -34,7 +34,12 @@ struct Run {
 pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let (single, runs) = measure(report, QUOTE, WINDOW).await.context("the slow TPM")?;
     let (_, most) = runs.into_iter().next_back().context("there are runs")?;
-    report.goal("1000 clients / one quote per client", most.per_second / single, "x", Goal::AtLeast(TIMES_WANTED));
+    report.goal(
+        "1000 clients / one quote per client",
+        most.per_second / single,
+        "x",
+        Goal::AtLeast(TIMES_WANTED),
+    );
     report.goal("p99 at 1000 clients", most.p99, "ms", Goal::AtMost(3.0 * ms(QUOTE)));
     report.goal("errors at 1000 clients", most.errors as f64, "", Goal::AtMost(0.0));
     measure(report, Duration::ZERO, RAW_WINDOW).await.context("the software TPM as it is")?;
@@ -44,14 +49,21 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
 async fn measure(report: &mut Report, quote: Duration, window: Duration) -> Result<(f64, Vec<(usize, Run)>)> {
     let folder = tempfile::tempdir().context("make a folder")?;
     let node = Arc::new(Node::start(folder.path(), quote).await?);
-    let what = if quote.is_zero() { "software TPM as it is".to_owned() } else { format!("+{} ms a quote", ms(quote)) };
+    let what = if quote.is_zero() {
+        "software TPM as it is".to_owned()
+    } else {
+        format!("+{} ms a quote", ms(quote))
+    };
     node.one_quote().await?;
     let began = Instant::now();
     for _ in 0..SINGLE {
         node.one_quote().await?;
     }
     let single = f64::from(SINGLE) / began.elapsed().as_secs_f64();
-    report.figure(&format!("{what}, one quote per client"), &[("", single, "/s"), ("each", 1e3 / single, "ms")]);
+    report.figure(
+        &format!("{what}, one quote per client"),
+        &[("", single, "/s"), ("each", 1e3 / single, "ms")],
+    );
     let mut runs = Vec::new();
     for clients in CLIENTS {
         let run = at_once(&node, clients, window).await?;

@@ -34,7 +34,12 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
         }
     }
     let (total, ready, bare) = (median(&mut totals), median(&mut ready), median(&mut bare));
-    report.goal("create to first verified byte, above a bare spawn", total - bare, "ms", Goal::AtMost(WANTED));
+    report.goal(
+        "create to first verified byte, above a bare spawn",
+        total - bare,
+        "ms",
+        Goal::AtMost(WANTED),
+    );
     report.figure(
         "create",
         &[
@@ -44,7 +49,8 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
             ("the very first, which copies the app,", first, "ms"),
         ],
     );
-    let at: Vec<(String, f64)> = stages.into_iter().map(|(name, mut times)| (name, median(&mut times))).collect();
+    let at: Vec<(String, f64)> =
+        stages.into_iter().map(|(name, mut times)| (name, median(&mut times))).collect();
     let at: Vec<(&str, f64, &str)> = at.iter().map(|(name, at)| (name.as_str(), *at, "ms")).collect();
     report.figure("stages seen by the client, after", &at);
     let mut typed = Vec::new();

@@ -120,7 +120,10 @@ impl Targets {
         let key = key.certified_key(&[profile.certificate().der()])?;
         let mut bare = Command::new(std::env::current_exe().context("find the own executable")?);
         let app = bare_app().await?;
-        bare.arg(bare_server::ARGUMENT).arg(app.1.to_string()).kill_on_drop(true).stdout(std::process::Stdio::piped());
+        bare.arg(bare_server::ARGUMENT)
+            .arg(app.1.to_string())
+            .kill_on_drop(true)
+            .stdout(std::process::Stdio::piped());
         Ok(Self {
             app,
             bare: started(bare).await?,
@@ -134,7 +137,8 @@ impl Targets {
 
     async fn connect(&self, target: Target) -> Result<Line> {
         let tcp = async |address: String| -> Result<TcpStream> {
-            let stream = TcpStream::connect(&address).await.with_context(|| format!("connect to {address}"))?;
+            let stream =
+                TcpStream::connect(&address).await.with_context(|| format!("connect to {address}"))?;
             stream.set_nodelay(true)?;
             Ok(stream)
         };
@@ -166,7 +170,8 @@ fn facade_process(stage: &Stage) -> Option<u32> {
     let is_facade = |pid: &u32| {
         let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        exe.ends_with("sealwright-facade") && String::from_utf8_lossy(&arguments).contains(&*folder.to_string_lossy())
+        exe.ends_with("sealwright-facade")
+            && String::from_utf8_lossy(&arguments).contains(&*folder.to_string_lossy())
     };
     let processes = std::fs::read_dir("/proc").ok()?;
     processes.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).find(is_facade)
@@ -176,6 +181,7 @@ fn facade_process(stage: &Stage) -> Option<u32> {
 fn resident(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes: f64 = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default();
+    let kilobytes: f64 =
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default();
     kilobytes / 1024.0
 }

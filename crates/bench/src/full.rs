@@ -33,7 +33,14 @@ fn events(world: &World) -> Result<Vec<Event>> {
     for number in 0..OTHERS {
         let (enclave, digest) = (EnclaveId::from_bytes([number; 16]), Digest::of(&[number]));
         let (version, instance, facade) = (digest, digest, digest);
-        events.push(Event::Start(Start { enclave, incarnation: 1, version, instance, owner: Some(digest), facade }));
+        events.push(Event::Start(Start {
+            enclave,
+            incarnation: 1,
+            version,
+            instance,
+            owner: Some(digest),
+            facade,
+        }));
         events.push(Event::Key { enclave, incarnation: 1, spki: digest });
         let reason = Reason::new("stopped").context("make a reason")?;
         events.push(Event::Stop { enclave, incarnation: 1, reason });
@@ -43,7 +50,10 @@ fn events(world: &World) -> Result<Vec<Event>> {
 }
 
 fn fill(draft: &mut Draft<'_>) -> Result<()> {
-    ensure!(BootLog::parse(BOOT_LOG).context("read the boot log")?.events().len() >= 100, "boot log is short");
+    ensure!(
+        BootLog::parse(BOOT_LOG).context("read the boot log")?.events().len() >= 100,
+        "boot log is short"
+    );
     draft.boot_log = Some(Vec::new());
     draft.ima_log = Some(Vec::new());
     draft.boot(BOOT_LOG.to_vec());

@@ -28,8 +28,10 @@ const GROUPS: [&str; 4] = ["verify", "batch", "create", "facade"];
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     attested_tls::install_provider();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    if let [bare_server::ARGUMENT, app] = arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    if let [bare_server::ARGUMENT, app] = arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice()
+    {
         return runtime.block_on(bare_server::serve(app.parse().context("the app's port")?));
     }
     if let Some(unknown) = arguments.iter().find(|argument| !GROUPS.contains(&argument.as_str())) {
@@ -39,7 +41,9 @@ fn main() -> Result<()> {
         eprintln!("bench: this is not a release build; the figures say nothing");
     }
     let mut reached = true;
-    for group in GROUPS.iter().filter(|group| arguments.is_empty() || arguments.iter().any(|named| named == *group)) {
+    for group in
+        GROUPS.iter().filter(|group| arguments.is_empty() || arguments.iter().any(|named| named == *group))
+    {
         let mut report = Report::open(group)?;
         match *group {
             "verify" => verify::run(&mut report)?,

@@ -14,7 +14,9 @@ use appraisal::node::{Binary, NodePolicy};
 use attested_tls::LocalKey;
 use base64ct::{Base64, Encoding};
 use ensemble::Layout;
-use evidence::{Anchor, Audience, Challenge, ChannelRule, ENCLAVE_LOG_PCR, Evidence, Expectation, IMA_PCR, Roots};
+use evidence::{
+    Anchor, Audience, Challenge, ChannelRule, ENCLAVE_LOG_PCR, Evidence, Expectation, IMA_PCR, Roots,
+};
 use hardware::{AkPurpose, Anchors, Delayed, Lane, OwnerThread, SoftwareTpm, Tpm, TpmHandle};
 use logs::bank::Bank;
 use logs::boot::BootLog;
@@ -60,7 +62,8 @@ impl Node {
         let layout = Layout::make(folder)?;
         let (tasks, clock) = (Tasks::new(), signer::system_clock());
         let (at, now) = (layout.clone(), clock());
-        let booted = tokio::task::spawn_blocking(move || boot(&at, quote, now)).await.context("start the TPM")??;
+        let booted =
+            tokio::task::spawn_blocking(move || boot(&at, quote, now)).await.context("start the TPM")??;
         let Booted { tpm, owner, anchors, policy, ca } = booted;
         let (ca, own) = (Arc::new(ca), own_binary()?.digest);
         serve_parts(&layout, &ca, &anchors, &policy, &clock, &tasks)?;
@@ -101,7 +104,8 @@ impl Node {
     /// Verifies an answer as that client would.
     pub(crate) fn verify(&self, nonce: [u8; 32], json: &[u8]) -> Result<()> {
         let anchor = Anchor { name: "bench".into(), certificate: self.root.clone(), level: Level::Simulated };
-        let expectation = Expectation::Serve { certificate: self.certificate, channel: ChannelRule::Required(CHANNEL) };
+        let expectation =
+            Expectation::Serve { certificate: self.certificate, channel: ChannelRule::Required(CHANNEL) };
         let now = signer::system_clock()();
         let challenge = Challenge::new(nonce, now, CHALLENGE_LIFE, Audience::Key(OWNER), expectation);
         let evidence = Evidence::from_json(json)?;
@@ -131,7 +135,8 @@ fn boot(layout: &Layout, quote: Duration, now: u64) -> Result<Booted> {
     let anchors = device.anchors().clone();
     let mut tpm = Tpm::start(Delayed::new(device, quote)).context("start the software TPM")?;
     let own = own_binary()?;
-    let list = simulated::ima_list(IMA_LIST, &[(own.path.clone(), own.digest)]).context("make the IMA list")?;
+    let list =
+        simulated::ima_list(IMA_LIST, &[(own.path.clone(), own.digest)]).context("make the IMA list")?;
     simulated::boot(&mut tpm, BOOT_LOG, &list).context("extend the simulated boot")?;
     std::fs::write(layout.boot_log(), BOOT_LOG).context("write the boot log")?;
     std::fs::write(layout.ima_list(), &list).context("write the IMA list")?;
@@ -144,7 +149,8 @@ fn boot(layout: &Layout, quote: Duration, now: u64) -> Result<Booted> {
 
 /// This program: it is agent and facade in one.
 fn own_binary() -> Result<Binary> {
-    let path = std::env::current_exe().context("find the own executable")?.to_string_lossy().replace(' ', "_");
+    let path =
+        std::env::current_exe().context("find the own executable")?.to_string_lossy().replace(' ', "_");
     Ok(Binary { path, digest: agent::executable_digest(std::process::id())? })
 }
 
@@ -185,7 +191,8 @@ fn serve_parts(
     config.min_level = Level::Simulated;
     config.root_level = Level::Simulated;
     signer::serve(Arc::clone(ca), &config, Arc::clone(clock), tasks).context("start the signer")?;
-    let anchor = EkTrust::anchor("software TPM", Level::Simulated, &anchors.root).context("the software TPM's CA")?;
+    let anchor =
+        EkTrust::anchor("software TPM", Level::Simulated, &anchors.root).context("the software TPM's CA")?;
     let issuer = Certificate::from_der(&anchors.issuer).context("the software TPM's CA")?;
     let key = LocalKey::generate().context("make the verifier's key")?;
     let leave = ca.authorize_part(Part::Verifier, key.public_key_spki(), &[]);

@@ -46,7 +46,13 @@ impl Report {
         println!("\n== {group} ({machine})");
         let mut facts = json!({"group": group, "machine": machine});
         facts["load_before"] = json!(load());
-        Ok(Self { group: group.to_owned(), lines: vec![facts], goals: vec![], figures: vec![], reached: true })
+        Ok(Self {
+            group: group.to_owned(),
+            lines: vec![facts],
+            goals: vec![],
+            figures: vec![],
+            reached: true,
+        })
     }
 
     /// A figure that has a goal.
@@ -57,7 +63,8 @@ impl Report {
         let separator = if unit.is_empty() { "" } else { " " };
         self.goals.push(format!("{name}: {}{separator}{unit}  ({}: {word})", short(value), goal.words()));
         let goal = goal.words();
-        self.lines.push(json!({"name": name, "value": value, "unit": unit, "goal": goal, "reached": reached}));
+        self.lines
+            .push(json!({"name": name, "value": value, "unit": unit, "goal": goal, "reached": reached}));
     }
 
     /// Figures that stand beside the goals.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use api::Secret;
-use client::{Context as ClientContext, EnclaveName, Gateway, Packed, Profile, SignIn, Simulated, Trust, UserName};
-use http::Method;
 use client::attested::{AppRequest, Connection, Proved};
+use client::{
+    Context as ClientContext, EnclaveName, Gateway, Packed, Profile, SignIn, Simulated, Trust, UserName,
+};
+use http::Method;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use workload::AppName;
@@ -85,7 +87,11 @@ impl Stage {
     }
 
     /// Asks for an enclave and waits until it runs.
-    pub(crate) async fn create(&mut self, name: &EnclaveName, on_stage: impl FnMut(&api::enclaves::Stage)) -> Result<()> {
+    pub(crate) async fn create(
+        &mut self,
+        name: &EnclaveName,
+        on_stage: impl FnMut(&api::enclaves::Stage),
+    ) -> Result<()> {
         self.gateway.create(name, &self.app, None).await?;
         self.gateway.wait(name, ENCLAVE_READY, on_stage).await?;
         Ok(())
@@ -110,9 +116,11 @@ impl Stage {
 
     /// Ends `up` as Ctrl-C does.
     pub(crate) async fn close(mut self) -> Result<()> {
-        let pid = self.up.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+        let pid =
+            self.up.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         let pid = pid.context("`sealwright up` has ended already")?;
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).context("interrupt `sealwright up`")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::INT)
+            .context("interrupt `sealwright up`")?;
         let ended = tokio::time::timeout(Duration::from_secs(30), self.up.wait()).await;
         ended.context("`sealwright up` did not end in time")??;
         Ok(())

@@ -48,7 +48,12 @@ fn serve(report: &mut Report, key: &str, ak: Option<TpmKey>) -> Result<()> {
         ],
     );
     let work = signatures + hashes;
-    report.goal(&format!("{key} AK, parsed evidence / bare work"), from_memory / work, "x", Goal::AtMost(WANTED));
+    report.goal(
+        &format!("{key} AK, parsed evidence / bare work"),
+        from_memory / work,
+        "x",
+        Goal::AtMost(WANTED),
+    );
     report.goal(&format!("{key} AK, JSON bytes / bare work"), from_json / work, "x", Goal::AtMost(WANTED));
     report.figure(
         &format!("{key} AK"),
@@ -78,7 +83,8 @@ fn parts(report: &mut Report, evidence: &Evidence, json: &[u8], roots: &Roots, w
         let log = BootLog::parse(boot).ok()?;
         Some((log.replay(Bank::Sha256), log.check_event_data(Bank::Sha256).is_ok()))
     };
-    let log = || EnclaveLog::parse(&evidence.enclave_log.0, evidence::ENCLAVE_LOG_PCR).map(|log| log.replay());
+    let log =
+        || EnclaveLog::parse(&evidence.enclave_log.0, evidence::ENCLAVE_LOG_PCR).map(|log| log.replay());
     let [parse, replay, boot, log, slim, decode] = by_turns(
         ROUNDS,
         [
@@ -110,7 +116,8 @@ fn node(report: &mut Report) -> Result<()> {
     let (evidence, policy) = full::node(&world)?;
     let roots = world.roots(Level::Tpm);
     let judge = || {
-        let verified = evidence::verify(world.node_challenge(), &evidence, &roots, NOW).map_err(anyhow::Error::new);
+        let verified =
+            evidence::verify(world.node_challenge(), &evidence, &roots, NOW).map_err(anyhow::Error::new);
         verified.and_then(|verified| Ok(appraisal::node::appraise_node(&policy, &verified)?))
     };
     judge().context("the forged node is not trusted")?;

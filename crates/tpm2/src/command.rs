@@ -13,4 +13,6 @@ pub use keys::{
 pub use nv::{MAX_NV_CHUNK, NvAttributes, NvDefineSpace, NvPublic, NvRead, NvReadPublic, NvWrite};
 pub use quote::{PcrExtend, PcrRead, PcrValues, Quote, Quoted, Sign};
 pub use sessions::{PolicyGetDigest, PolicyPcr, PolicySecret, StartAuthSession, Started};
-pub use system::{GetHandles, GetProperties, GetRandom, SelfTest, Shutdown, Startup};
+pub use system::{
+    DictionaryAttackLockReset, GetHandles, GetProperties, GetRandom, SelfTest, Shutdown, Startup,
+};

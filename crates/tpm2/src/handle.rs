@@ -17,6 +17,8 @@ impl Handle {
     pub const NULL: Self = Self(0x4000_0007);
     /// TPM_RS_PW, the password pseudo-session.
     pub const PASSWORD: Self = Self(0x4000_0009);
+    /// TPM_RH_LOCKOUT.
+    pub const LOCKOUT: Self = Self(0x4000_000a);
     /// TPM_RH_ENDORSEMENT.
     pub const ENDORSEMENT: Self = Self(0x4000_000b);
     /// TPM_RH_PLATFORM.

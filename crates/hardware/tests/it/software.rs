@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use der::Decode;
-use hardware::{CharDevice, DeviceError, SoftwareTpm, Tpm};
+use hardware::{AkPurpose, CharDevice, DeviceError, SoftwareTpm, Tpm};
+use tpm2::PcrSelection;
 use x509_cert::Certificate;
 
 use crate::support::{folder, software_tpm};
@@ -145,6 +146,19 @@ fn no_software_tpm_outlives_an_owner_that_is_killed_before_its_command_is_read()
         soon(|| (name_of(pid).as_deref() != Some("swtpm")).then_some(()));
     }
     SoftwareTpm::start(folder.path()).unwrap();
+}
+
+#[test]
+fn a_software_tpm_that_is_killed_many_times_does_not_lock_itself() {
+    let folder = folder();
+    for _ in 0..40 {
+        let device = SoftwareTpm::start(folder.path()).unwrap();
+        let pid = rustix::process::Pid::from_raw(device.pid() as i32).unwrap();
+        let mut tpm = Tpm::start(device).unwrap();
+        let key = tpm.attestation_key(AkPurpose::Enclave).unwrap();
+        tpm.quote(&key, b"", &PcrSelection::sha256(&[0]).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
 }
 
 fn children_of(parent: u32) -> Vec<u32> {

@@ -1,4 +1,4 @@
-//! Starting, testing, asking (Part 3, 9, 10, 16, 30).
+//! Starting, testing, asking, forgetting failed tries (Part 3, 9, 10, 16, 25, 30).
 
 use alloc::vec::Vec;
 
@@ -42,6 +42,24 @@ impl Request for Shutdown {
     fn write(&self, writer: &mut Writer) {
         writer.u16(CLEAR);
     }
+
+    fn read(&self, _: Handle, _: &mut Reader<'_>) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
+/// TPM2_DictionaryAttackLockReset: no authorization has failed yet.
+pub struct DictionaryAttackLockReset;
+
+impl Request for DictionaryAttackLockReset {
+    type Response = ();
+    const CODE: u32 = 0x139;
+
+    fn entities(&self) -> Vec<Entity> {
+        [Entity::permanent(Handle::LOCKOUT)].into()
+    }
+
+    fn write(&self, _: &mut Writer) {}
 
     fn read(&self, _: Handle, _: &mut Reader<'_>) -> Result<(), WireError> {
         Ok(())

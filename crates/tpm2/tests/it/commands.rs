@@ -1,6 +1,6 @@
 //! Frames of commands and responses, byte by byte.
 
-use tpm2::command::{Created, GetRandom, PcrExtend, ReadPublic, Startup};
+use tpm2::command::{Created, DictionaryAttackLockReset, GetRandom, PcrExtend, ReadPublic, Startup};
 use tpm2::credential::Salt;
 use tpm2::frame::{CommandError, ResponseError, decode, encode};
 use tpm2::session::{Authorization, Secrecy, Session, SessionKind};
@@ -14,6 +14,10 @@ const EMPTY: Authorization<'static> = Authorization::Password(&[]);
 fn commands_have_the_bytes_of_the_specification() {
     assert_eq!(encode(&Startup, &[]).unwrap(), hex("8001 0000000c 00000144 0000"));
     assert_eq!(encode(&GetRandom(8), &[]).unwrap(), hex("8001 0000000c 0000017b 0008"));
+    assert_eq!(
+        encode(&DictionaryAttackLockReset, &[EMPTY]).unwrap(),
+        hex("8002 0000001b 00000139 4000000a 00000009 40000009 0000 01 0000")
+    );
     let extend = PcrExtend { pcr: 13, digest: &[0xaa; 32] };
     let expected = format!(
         "8002 00000041 00000182 0000000d 00000009 40000009 0000 01 0000 00000001 000b {}",
