@@ -33,18 +33,29 @@ impl World {
         let folder = folder.expect("a temporary folder can be made");
         // Enclaves' own users have to pass.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("the folder is ours");
-        Self { folder, nobody: false, log_filter: "warn".to_owned(), starts: AtomicU32::new(0) }
+        let world = Self { folder, nobody: false, log_filter: "warn".to_owned(), starts: AtomicU32::new(0) };
+        let open = sandbox::reachable_by(sandbox::DEFAULT_BASE, &binary("sealwright-facade")).is_ok();
+        if rustix::process::geteuid().is_root() && !open {
+            // A checkout in a folder of root's: enclaves' users can't pass it.
+            world.bring_programs();
+        }
+        world
+    }
+
+    fn bring_programs(&self) {
+        let programs = self.path("bin");
+        fs::create_dir_all(&programs).expect("the folder is ours");
+        fs::set_permissions(&programs, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+        for name in PROGRAMS {
+            fs::copy(binary(name), programs.join(name)).expect("programs can be copied");
+        }
     }
 
     /// A world in which everything runs as `nobody`, with copies of the programs. Only root can make one.
     #[must_use]
     pub fn of_nobody() -> Self {
         let world = Self { nobody: true, ..Self::new() };
-        let programs = world.path("bin");
-        fs::create_dir(&programs).expect("the folder is ours");
-        for name in PROGRAMS {
-            fs::copy(binary(name), programs.join(name)).expect("programs can be copied");
-        }
+        world.bring_programs();
         chown(world.folder.path(), Some(NOBODY), Some(NOBODY))
             .expect("only root can make a world of nobody's");
         world
@@ -83,7 +94,8 @@ impl World {
     /// A program of ours.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
-        if self.nobody { self.path("bin").join(name) } else { binary(name) }
+        let brought = self.path("bin").join(name);
+        if brought.exists() { brought } else { binary(name) }
     }
 
     /// A command that ends with the thread that starts it, and sees nothing of this machine's user.
