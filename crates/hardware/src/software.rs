@@ -79,7 +79,7 @@ impl SoftwareTpm {
             let hello = frame::encode(&GetRandom(1), &[]).map_err(|_| DeviceError::Gone)?;
             match tpm.transact(&hello) {
                 Ok(_) => {
-                    //X tpm.forget_failed_tries()?;
+                    tpm.forget_failed_tries()?;
                     return Ok(tpm);
                 }
                 Err(DeviceError::Gone) => {}
