@@ -129,8 +129,8 @@ def check_certificate(statement, der):
         raise Refused("certificate_malformed", str(error)) from error
     if sha256(certificate.spki()) != statement.spki:
         raise Refused("certificate_key_mismatch")
-    named = len(certificate.uris) == 1 and statements.SPIFFE.fullmatch(certificate.uris[0])
-    if not named or not certificate.uris[0].endswith(f"/enclave/{statement.enclave.hex()}"):
+    domain = statement.node.removeprefix("spiffe://").split("/")[0]
+    if certificate.uris != [f"spiffe://{domain}/enclave/{statement.enclave.hex()}"]:
         raise Refused("certificate_name_mismatch")
     return certificate.dns_names
 

@@ -12,8 +12,8 @@ use crate::keys::{self, AttestedKey};
 use crate::logs_check::{self, ENCLAVE_LOG_PCR, IMA_PCR};
 use crate::statement::StatementError;
 use crate::{
-    Challenge, Channel, ChannelRule, EnclaveClaim, Evidence, Expectation, Purpose, Rejected, Roots,
-    Statement, Verdict, quote_data, tree,
+    Challenge, Channel, ChannelRule, Evidence, Expectation, Purpose, Rejected, Roots, Statement, Verdict,
+    quote_data, tree,
 };
 
 /// What the quote says, signature checked.
@@ -182,21 +182,11 @@ fn enclave_certificate(evidence: &Evidence, statement: &Statement) -> Result<Opt
     if certificate.spki_sha256() != *enclave.spki.as_bytes() {
         return Err(Rejected::CertificateKeyMismatch);
     }
-    if !names_enclave(&certificate, enclave) {
+    let id = statement.node.trust_domain().enclave(&enclave.id);
+    if certificate.uris() != [id.as_str()] {
         return Err(Rejected::CertificateNameMismatch);
     }
     Ok(Some(certificate))
-}
-
-/// The certificate's one URI must be the enclave's SPIFFE id.
-fn names_enclave(certificate: &Certificate, enclave: &EnclaveClaim) -> bool {
-    match certificate.uris() {
-        [uri] => {
-            uri.parse::<names::SpiffeId>().is_ok()
-                && uri.ends_with(&alloc::format!("/enclave/{}", enclave.id))
-        }
-        _ => false,
-    }
 }
 
 fn quote(evidence: &Evidence) -> Result<Attest, Rejected> {

@@ -99,6 +99,16 @@ impl SpiffeId {
     }
 }
 
+impl SpiffeId {
+    /// The domain that the id belongs to.
+    #[must_use]
+    pub fn trust_domain(&self) -> TrustDomain {
+        let rest = self.0.strip_prefix("spiffe://").unwrap_or_default();
+        // Every id begins with a domain and a slash: it was parsed, or made from one.
+        TrustDomain(rest.split('/').next().unwrap_or_default().into())
+    }
+}
+
 impl FromStr for SpiffeId {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
@@ -160,6 +170,7 @@ mod tests {
         let id = EnclaveId::from_bytes([7; 16]);
         for good in [domain.enclave(&id), domain.node("node-1").unwrap(), domain.part(Part::Signer)] {
             assert_eq!(good.as_str().parse::<SpiffeId>().unwrap(), good);
+            assert_eq!(good.trust_domain(), domain);
         }
         for bad in [
             "",
