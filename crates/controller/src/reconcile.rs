@@ -27,10 +27,10 @@ pub(crate) async fn reconcile(parts: &Parts) -> Result<Vec<Row>, StoreError> {
             Desired::Stopped => finish_stop(parts, &row).await,
             Desired::Deleted => {
                 finish_stop(parts, &row).await;
-                parts.store.remove_enclave(&row.id).await?;
                 if let Err(error) = parts.driver.remove(&row.id) {
                     tracing::warn!(enclave = %row.id, error = %server::telemetry::chain(&error), "not removed");
                 }
+                parts.store.remove_enclave(&row.id).await?;
             }
         }
     }

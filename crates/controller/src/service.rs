@@ -166,11 +166,12 @@ impl ControllerRpc for Service {
         let id = self.known(&request.into_inner().enclave_id).await?;
         self.enclave(id).stop("deleted").await.map_err(status)?;
         self.forget(&id);
-        let removed = self.parts.store.remove_enclave(&id).await;
-        removed.map_err(|_| Status::unavailable("the store does not answer"))?;
+        // The folder first: after a crash in between the next start finds the row, and would not find the folder.
         if let Err(error) = self.parts.driver.remove(&id) {
             tracing::warn!(enclave = %id, error = %server::telemetry::chain(&error), "its folder stays");
         }
+        let removed = self.parts.store.remove_enclave(&id).await;
+        removed.map_err(|_| Status::unavailable("the store does not answer"))?;
         Ok(Response::new(DeleteEnclaveResponse {}))
     }
 
