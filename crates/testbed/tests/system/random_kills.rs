@@ -9,8 +9,9 @@ use crate::consistency::{Lasting, check_rows_and_folders, check_rows_at_rest, se
 
 const KILLS: u32 = 50;
 const FIRST_KILLS: u32 = 10;
-/// Longest life of one `up`; a start takes about half of it.
-const LIFE_MILLIS: u64 = 1800;
+/// Longest life of an `up` that is killed while it starts, and of one that was ready.
+const START_MILLIS: u64 = 1800;
+const READY_MILLIS: u64 = 900;
 /// Repeats a run: the seed that it printed.
 const SEED_VARIABLE: &str = "SEALWRIGHT_TEST_SEED";
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -34,8 +35,9 @@ fn seed() -> u64 {
     given.unwrap_or_else(|| u64::try_from(now() & u128::from(u64::MAX)).unwrap() | 1)
 }
 
-/// Does one thing after the other to the user's enclaves, whatever comes of it, until told to end.
-fn keep_busy(user: &User<'_>, mut random: Random, over: &AtomicBool) {
+/// Does one thing after the other to the user's enclaves, whatever comes of it, until told to end; how many worked.
+fn keep_busy(user: &User<'_>, mut random: Random, over: &AtomicBool) -> usize {
+    let mut done = 0;
     while !over.load(Ordering::SeqCst) {
         let name = NAMES[usize::try_from(random.below(3)).unwrap()];
         let said = match random.below(8) {
@@ -47,6 +49,7 @@ fn keep_busy(user: &User<'_>, mut random: Random, over: &AtomicBool) {
         };
         // The server may be gone at any moment; the command says so in its own codes, and never panics.
         assert!([0, 1, 4, 5, 6, 7].contains(&said.code), "{said:#?}");
+        done += usize::from(said.code == 0);
         if said.code == 4 {
             // A refresh whose answer was lost ends the session; the password does not.
             let input = format!("{}\n", testbed::PASSWORD);
@@ -54,20 +57,39 @@ fn keep_busy(user: &User<'_>, mut random: Random, over: &AtomicBool) {
             assert!([0, 7].contains(&again.code), "{again:#?}");
         }
     }
+    done
 }
 
-fn kill_once(world: &World, random: &mut Random, users: &[&User<'_>]) {
+/// When an `up` is killed.
+enum Moment {
+    Starting,
+    Ready,
+}
+
+fn kill_once(world: &World, random: &mut Random, users: &[&User<'_>], moment: &Moment) -> usize {
     let up = world.begin(None);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let mut busy = Vec::new();
         for user in users {
             let (random, over) = (Random(random.below(u64::MAX) | 1), &over);
-            scope.spawn(move || keep_busy(user, random, over));
+            busy.push(scope.spawn(move || keep_busy(user, random, over)));
         }
-        std::thread::sleep(Duration::from_millis(random.below(LIFE_MILLIS)));
+        let up = match moment {
+            Moment::Starting => {
+                std::thread::sleep(Duration::from_millis(random.below(START_MILLIS)));
+                up
+            }
+            Moment::Ready => {
+                let up = up.ready();
+                std::thread::sleep(Duration::from_millis(random.below(READY_MILLIS)));
+                up
+            }
+        };
         over.store(true, Ordering::SeqCst);
         up.kill9();
-    });
+        busy.into_iter().map(|busy| busy.join().unwrap()).sum()
+    })
 }
 
 #[test]
@@ -78,7 +100,7 @@ fn up_killed_in_its_first_start_makes_what_is_missing_in_the_next() {
     let world = World::new();
     for _ in 0..FIRST_KILLS {
         let up = world.begin(None);
-        std::thread::sleep(Duration::from_millis(random.below(LIFE_MILLIS)));
+        std::thread::sleep(Duration::from_millis(random.below(START_MILLIS)));
         up.kill9();
         if world.data().join("client").exists() {
             // It was whole; begin again.
@@ -109,9 +131,13 @@ fn up_killed_fifty_times_at_random_leaves_no_orphan_and_nothing_half_made() {
     let lasting = Lasting::of(&world, &["alice", "bob"]);
     up.kill9();
 
-    for _ in 0..KILLS {
-        kill_once(&world, &mut random, &[&alice, &bob]);
+    let mut done = 0;
+    for number in 0..KILLS {
+        let moment = if number % 2 == 0 { Moment::Starting } else { Moment::Ready };
+        done += kill_once(&world, &mut random, &[&alice, &bob], &moment);
     }
+    println!("{KILLS} kills among {done} commands that worked");
+    assert!(done > 0);
 
     let up = world.up();
     lasting.check(&world);
