@@ -94,25 +94,28 @@ impl<'a> FileDigest<'a> {
     /// checked: such a digest equals no reference value, but must not make a list unreadable.
     #[must_use]
     pub fn new(algorithm: &'a str, digest: &[u8]) -> Option<Self> {
-        let name_is_plain = (1..=MAX_ALGORITHM).contains(&algorithm.len())
-            && algorithm
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        let size_is_right = match algorithm {
-            "md5" => digest.len() == 16,
-            "sha1" => digest.len() == 20,
-            "sha224" => digest.len() == 28,
-            "sha256" => digest.len() == 32,
-            "sha384" => digest.len() == 48,
-            "sha512" => digest.len() == 64,
-            _ => (1..=MAX_FILE_DIGEST).contains(&digest.len()),
-        };
-        if !name_is_plain || !size_is_right {
-            return None;
-        }
         let mut bytes = [0; MAX_FILE_DIGEST];
         bytes.get_mut(..digest.len())?.copy_from_slice(digest);
-        Some(Self { algorithm, size: digest.len(), bytes })
+        Self::of_size(algorithm, bytes, digest.len())
+    }
+
+    /// As [`Self::new`]; the bytes past the size are zero.
+    pub(super) fn of_size(algorithm: &'a str, bytes: [u8; MAX_FILE_DIGEST], size: usize) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = match algorithm {
+            "md5" => size == 16,
+            "sha1" => size == 20,
+            "sha224" => size == 28,
+            "sha256" => size == 32,
+            "sha384" => size == 48,
+            "sha512" => size == 64,
+            unknown => {
+                (1..=MAX_ALGORITHM).contains(&unknown.len())
+                    && unknown.bytes().all(is_plain)
+                    && (1..=MAX_FILE_DIGEST).contains(&size)
+            }
+        };
+        fits.then_some(Self { algorithm, size, bytes })
     }
 
     /// The kernel's name of the algorithm. The `ima` template does not tell it; `sha1` then means 20 bytes.
