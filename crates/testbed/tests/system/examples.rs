@@ -1,11 +1,10 @@
 //! Each example is published, created, verified, and answers through its facade.
 
-use std::path::Path;
-
 use testbed::{World, repository};
 
 fn check(name: &str, needs: &str, path: &str, expected: &str) {
-    if !Path::new(needs).exists() {
+    // What is not of the machine is of the repository.
+    if !repository().join(needs).exists() {
         let missing = format!("example {name} needs {needs}: scripts/install.sh test");
         assert!(std::env::var_os("CI").is_none(), "{missing}");
         eprintln!("NOT CHECKED: {missing}");

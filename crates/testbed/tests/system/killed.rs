@@ -6,8 +6,10 @@ use api::node::EvidenceRequest;
 use logs::enclave::{EnclaveLog, Event};
 use names::EnclaveId;
 use node_api::{CallError, Node};
+use proto::v1::WatchRoutesRequest;
+use proto::v1::controller_client::ControllerClient;
 use serde_json::Value;
-use testbed::{Found, Up, User, World, ended, until};
+use testbed::{Found, Up, User, World, ended, processes_of, until};
 
 use crate::SOON;
 
@@ -41,8 +43,20 @@ fn has_stop_event(world: &World, enclave: &Value) -> bool {
     matches!(last, Some(Event::Stop { incarnation, .. }) if enclave["incarnation"].as_u64() == Some(*incarnation))
 }
 
+/// Whether the edge is told of a way to the enclave.
+fn is_routed(world: &World, enclave: &Value) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let table = runtime.block_on(async {
+        let channel = proto::connect(&world.data().join("run/controller.sock"));
+        let stream = ControllerClient::new(channel).watch_routes(WatchRoutesRequest {}).await;
+        stream.unwrap().into_inner().message().await.unwrap().unwrap()
+    });
+    table.routes.iter().any(|route| enclave["host"] == route.host.as_str())
+}
+
 fn kill_one(world: &World, up: &Up, alice: &User<'_>, level: usize) {
     let before = alice.json(&["enclave", "show", "notes"]);
+    assert!(is_routed(world, &before));
     let chain = chain(up, &before);
     let victim = &chain[level];
     victim.process.kill().unwrap();
@@ -52,6 +66,7 @@ fn kill_one(world: &World, up: &Up, alice: &User<'_>, level: usize) {
     let is_app = level + 1 == chain.len();
     let expected: &[&str] = if is_app { &["app-ended"] } else { &["crashed", "app-ended"] };
     assert!(expected.contains(&reason), "{reason} after the end of {}", victim.command);
+    assert!(!is_routed(world, &before));
     until(NOTICED, "the stop event", || has_stop_event(world, &before).then_some(()));
     ended(NOTICED, &chain, &world.data().join("enclaves").join(before["id"].as_str().unwrap()));
     let asked = alice.run(&["enclave", "request", "notes", "GET", "/", "--allow-simulated"]);
@@ -84,6 +99,23 @@ fn a_killed_process_of_any_level_fails_its_enclave_which_then_starts_again() {
         bob.verify("diary");
     }
     up.kill9();
+}
+
+#[test]
+fn the_search_for_orphans_finds_every_process_of_a_running_up() {
+    let world = World::new();
+    let up = world.up();
+    let alice = world.user("alice");
+    alice.sign_up();
+    alice.ok(&["app", "publish", &world.hello("hello", "1.0.0", "hi")]);
+    alice.ok(&["enclave", "create", "notes", "--app", "hello"]);
+    let (tree, found) = (up.tree(), processes_of(&world.data()));
+    assert!(tree.len() >= 4, "up, software TPM, facade, app: {tree:#?}");
+    for process in tree {
+        assert!(found.contains(&process), "{process:#?} is not among {found:#?}");
+    }
+    up.kill9();
+    assert_eq!(processes_of(&world.data()), Vec::new());
 }
 
 #[test]
