@@ -54,7 +54,8 @@ impl World {
     /// A world in which everything runs as `nobody`, with copies of the programs. Only root can make one.
     #[must_use]
     pub fn of_nobody() -> Self {
-        let world = Self { nobody: true, ..Self::new() };
+        let mut world = Self::new();
+        world.nobody = true;
         world.bring_programs();
         chown(world.folder.path(), Some(NOBODY), Some(NOBODY))
             .expect("only root can make a world of nobody's");
@@ -64,7 +65,9 @@ impl World {
     /// A world whose programs log with this filter.
     #[must_use]
     pub fn logging(filter: &str) -> Self {
-        Self { log_filter: filter.to_owned(), ..Self::new() }
+        let mut world = Self::new();
+        filter.clone_into(&mut world.log_filter);
+        world
     }
 
     /// A path in the world's folder.
@@ -178,6 +181,17 @@ impl World {
 impl Default for World {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Folders of measured copies are not writable, which stops a plain user from removing what is in them.
+        for copy in fs::read_dir(self.data().join("apps")).into_iter().flatten().flatten() {
+            if let Err(error) = packing::remove_copy(&copy.path()) {
+                eprintln!("{} stays: {error}", copy.path().display());
+            }
+        }
     }
 }
 
