@@ -17,6 +17,8 @@ pub struct Enclave {
     pub start: StartEnclave,
     /// The process whose direct child, or who itself, is the facade.
     pub root: Option<BoundProcess>,
+    /// The control groups of that process when it was named; the facade stays in them.
+    groups: Option<String>,
     /// The facade, once it has called.
     pub facade: Option<Peer>,
     /// The key that it was born with (SPKI).
@@ -52,6 +54,9 @@ pub enum CallerRefused {
     /// The process runs another program than was announced.
     #[error("the calling process is not the facade binary that was announced")]
     OtherExecutable,
+    /// The process is not in the control groups that its enclave was started in.
+    #[error("the calling process is in another control group than the enclave that it was started for")]
+    OtherGroup,
     /// The process, or the one that it was started by, is gone.
     #[error("the calling process has ended")]
     Ended,
@@ -69,7 +74,8 @@ impl Registry {
         if self.enclaves.len() >= MAX_ENCLAVES && !self.enclaves.contains_key(&start.enclave_id) {
             return false;
         }
-        let enclave = Enclave { start, root: None, facade: None, spki: None, certificates: Vec::new() };
+        let enclave =
+            Enclave { start, root: None, groups: None, facade: None, spki: None, certificates: Vec::new() };
         self.enclaves.insert(enclave.start.enclave_id, enclave);
         true
     }
@@ -95,6 +101,7 @@ impl Registry {
         match self.enclaves.get_mut(id) {
             Some(enclave) if enclave.start.incarnation == incarnation && enclave.root.is_none() => {
                 enclave.root = Some(process);
+                enclave.groups = control_groups(process.pid);
                 true
             }
             _ => false,
@@ -164,6 +171,9 @@ impl Registry {
             if enclave.facade.is_some() {
                 return Err(CallerRefused::NotAFacade);
             }
+            if enclave.groups.is_none() || control_groups(peer.pid) != enclave.groups {
+                return Err(CallerRefused::OtherGroup);
+            }
             let digest = executable_digest(peer.pid).map_err(|_| CallerRefused::Ended)?;
             if digest != enclave.start.facade {
                 return Err(CallerRefused::OtherExecutable);
@@ -180,6 +190,11 @@ impl Registry {
             .and_then(|enclave| enclave.facade)
             .is_some_and(|peer| BoundProcess { pid: peer.pid, start_time: peer.start_time }.is_alive())
     }
+}
+
+/// The control groups of a process, one line a hierarchy (cgroups(7), `/proc/PID/cgroup`); `None` where it is gone.
+fn control_groups(pid: u32) -> Option<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()
 }
 
 /// SHA-256 of the file that a process runs.
@@ -248,6 +263,13 @@ mod tests {
         assert_eq!(registry.caller(&left_behind).err(), Some(CallerRefused::Ended));
         assert!(registry.caller(&peer).is_ok(), "and it takes nobody's place");
         assert!(registry.is_running(&id(1), 1));
+    }
+
+    #[test]
+    fn a_process_of_another_control_group_is_no_facade() {
+        let (mut registry, peer, _) = with_this_process();
+        registry.enclaves.get_mut(&id(1)).unwrap().groups = Some("0::/elsewhere\n".to_owned());
+        assert_eq!(registry.caller(&peer).err(), Some(CallerRefused::OtherGroup));
     }
 
     #[test]
