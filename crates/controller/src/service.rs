@@ -54,13 +54,8 @@ pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
     let incoming = proto::serve_socket(&parts.config.socket)
         .with_context(|| format!("listen on {}", parts.config.socket.display()))?;
     let rpc = ControllerServer::new(service.clone());
-    let stopping = tasks.stopping();
-    tasks.spawn(async move {
-        let server = tonic::transport::Server::builder().add_service(rpc);
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stopping).await {
-            tracing::error!(error = %server::telemetry::chain(&error), "controller stopped serving");
-        }
-    });
+    let router = tonic::transport::Server::builder().add_service(rpc);
+    proto::serve("controller", router, incoming, tasks);
     for row in again {
         let enclave = service.enclave(row.id);
         tasks.spawn_cancellable(async move {

@@ -1,12 +1,13 @@
 //! gRPC over a Unix socket that only its owner may open: no open port, and the path is the address.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
-use tokio::net::{UnixListener, UnixStream};
+use server::Tasks;
+use tokio::net::UnixStream;
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::server::Router;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
@@ -23,20 +24,20 @@ pub fn connect(socket: &Path) -> Channel {
     ))
 }
 
-/// Listens on a socket path with mode 0600. A stale socket file of a former run is replaced; a path that is
-/// anything but a socket is an error.
+/// Listens on a socket path with mode 0600, as [`server::unix::listen`] does.
 ///
 /// # Errors
 /// What the file system or the kernel says.
 pub fn serve_socket(path: &Path) -> io::Result<UnixListenerStream> {
-    use std::os::unix::fs::FileTypeExt;
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "path is in use and not a socket")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(UnixListenerStream::new(listener))
+    Ok(UnixListenerStream::new(server::unix::listen(path, 0o600)?))
+}
+
+/// Serves until the tasks drain; an end before that is logged under the service's name.
+pub fn serve(name: &'static str, router: Router, incoming: UnixListenerStream, tasks: &Tasks) {
+    let stopping = tasks.stopping();
+    tasks.spawn(async move {
+        if let Err(error) = router.serve_with_incoming_shutdown(incoming, stopping).await {
+            tracing::error!(name, error = %server::telemetry::chain(&error), "stopped serving");
+        }
+    });
 }

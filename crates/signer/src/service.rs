@@ -49,18 +49,11 @@ pub fn serve(ca: Arc<Ca>, config: &Config, clock: Clock, tasks: &Tasks) -> anyho
         .with_context(|| format!("listen on {}", config.socket.display()))?;
     let service = SignerServer::new(Signer::new(ca.clone(), config, clock.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
-    let stopping = tasks.stopping();
-    tasks.spawn(async move {
-        let served = tonic::transport::Server::builder()
-            .timeout(DEADLINE)
-            .concurrency_limit_per_connection(MAX_CONCURRENT)
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, stopping)
-            .await;
-        if let Err(error) = served {
-            tracing::error!(error = %server::telemetry::chain(&error), "signer stopped serving");
-        }
-    });
+    let router = tonic::transport::Server::builder()
+        .timeout(DEADLINE)
+        .concurrency_limit_per_connection(MAX_CONCURRENT)
+        .add_service(service);
+    proto::serve("signer", router, incoming, tasks);
     tasks.spawn_cancellable(renew(ca, clock));
     Ok(())
 }

@@ -106,18 +106,11 @@ impl Setup {
 pub fn serve(verifier: Verifier, socket: &Path, tasks: &Tasks) -> anyhow::Result<()> {
     let incoming = proto::serve_socket(socket).with_context(|| format!("listen on {}", socket.display()))?;
     let service = VerifierServer::new(verifier).max_decoding_message_size(MAX_MESSAGE);
-    let stopping = tasks.stopping();
-    tasks.spawn(async move {
-        let served = tonic::transport::Server::builder()
-            .timeout(DEADLINE)
-            .concurrency_limit_per_connection(MAX_CONCURRENT)
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, stopping)
-            .await;
-        if let Err(error) = served {
-            tracing::error!(error = %server::telemetry::chain(&error), "verifier stopped serving");
-        }
-    });
+    let router = tonic::transport::Server::builder()
+        .timeout(DEADLINE)
+        .concurrency_limit_per_connection(MAX_CONCURRENT)
+        .add_service(service);
+    proto::serve("verifier", router, incoming, tasks);
     Ok(())
 }
 
