@@ -65,6 +65,15 @@ impl SealError {
     }
 }
 
+/// Why there is no quote to show.
+#[derive(Debug, thiserror::Error)]
+enum QuoteError {
+    #[error("the TPM")]
+    Tpm(#[from] TpmError),
+    #[error("a register moved between quote and reading, {ATTEMPTS} times in a row")]
+    Moving,
+}
+
 struct Pending {
     request: Request,
     reply: oneshot::Sender<Result<Evidence, SealError>>,
@@ -227,16 +236,14 @@ impl Batch {
     }
 
     /// A quote, and register values whose composite it signs. IMA may extend its register in between: then again.
-    fn quote(&self, tpm: &mut Tpm, tree: &Tree) -> Result<Quote, TpmError> {
-        let selection = PcrSelection::sha256(&self.pcrs)?;
+    fn quote(&self, tpm: &mut Tpm, tree: &Tree) -> Result<Quote, QuoteError> {
+        let selection = PcrSelection::sha256(&self.pcrs).map_err(TpmError::from)?;
         let extra = quote_data(tree.count(), tree.root().as_bytes());
-        let mut quoted = tpm.quote(&self.keys.enclave, extra.as_bytes(), &selection)?;
         for _ in 0..ATTEMPTS {
+            let quoted = tpm.quote(&self.keys.enclave, extra.as_bytes(), &selection)?;
             let values = tpm.read_pcrs(&self.pcrs)?;
             let composite = tpm2::composite(values.values().map(|value| value.as_slice()));
-            let matches =
-                tpm2::Attest::parse(&quoted.attest).is_ok_and(|attest| attest.pcr_digest() == composite);
-            if matches {
+            if tpm2::Attest::parse(&quoted.attest).is_ok_and(|attest| attest.pcr_digest() == composite) {
                 let pcrs = values.into_iter().map(|(pcr, value)| (pcr, Digest::from_bytes(value))).collect();
                 return Ok(Quote {
                     attest: quoted.attest,
@@ -244,9 +251,8 @@ impl Batch {
                     pcrs: PcrValues(pcrs),
                 });
             }
-            quoted = tpm.quote(&self.keys.enclave, extra.as_bytes(), &selection)?;
         }
-        Err(TpmError::NoSuchPcr(evidence::IMA_PCR))
+        Err(QuoteError::Moving)
     }
 
     fn evidence(&self, statement: Vec<u8>, proof: tree::Proof, quote: &Quote, log: Vec<u8>) -> Evidence {
