@@ -16,17 +16,16 @@ use server::Tasks;
 const OWNER: Digest = Digest::from_bytes([0x0a; 32]);
 
 struct World {
-    _folder: tempfile::TempDir,
     layout: Layout,
     cell: Cell,
     tasks: Tasks,
 }
 
 impl World {
-    async fn build() -> Self {
+    /// A cell in this folder, with its first verdict.
+    async fn build(folder: &Path) -> Self {
         attested_tls::install_provider();
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::make(folder.path()).unwrap();
+        let layout = Layout::make(folder).unwrap();
         let tasks = Tasks::new();
         let own = std::env::current_exe().unwrap();
         let options = CellOptions {
@@ -38,7 +37,7 @@ impl World {
             endorsement: EndorsementAnchors::default(),
         };
         let cell = Cell::start(&layout, options, &tasks).await.unwrap();
-        let world = Self { _folder: folder, layout, cell, tasks };
+        let world = Self { layout, cell, tasks };
         world.wait_for_verdict().await;
         world
     }
@@ -143,7 +142,8 @@ fn id(byte: u8) -> EnclaveId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enclave_lives_from_announcement_to_end() {
-    let world = World::build().await;
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::build(folder.path()).await;
     assert_eq!(code(world.node().myself().await), "caller_refused", "before it is announced");
     let (key, certificate) = world.be(id(1)).await;
 
@@ -177,7 +177,8 @@ async fn an_enclave_lives_from_announcement_to_end() {
 /// A process that is some enclave's facade, but runs another binary than was announced, or is no facade at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_announced_binary_in_the_announced_process_is_a_facade() {
-    let world = World::build().await;
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::build(folder.path()).await;
     world.announce(id(2), Digest::from_bytes([0xbb; 32])).await;
     world.bind_self(id(2)).await.unwrap();
     assert_eq!(code(world.node().myself().await), "caller_refused", "another binary than announced");
@@ -197,7 +198,8 @@ async fn only_the_announced_binary_in_the_announced_process_is_a_facade() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_questions_share_quotes_and_each_answer_holds() {
-    let world = World::build().await;
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::build(folder.path()).await;
     let (_, certificate) = world.be(id(4)).await;
     let asked = (0..200u8).map(|nonce| {
         let (node, request) = (world.node(), request(&certificate, nonce));
@@ -224,28 +226,9 @@ async fn a_second_start_finds_the_same_ca_and_node() {
 }
 
 async fn root_and_node(folder: &Path) -> (Vec<u8>, String) {
-    attested_tls::install_provider();
-    let layout = Layout::make(folder).unwrap();
-    let tasks = Tasks::new();
-    let own = std::env::current_exe().unwrap();
-    let options = CellOptions {
-        node: "test".into(),
-        trust_domain: "sealwright.internal".parse().unwrap(),
-        tpm: TpmChoice::Software,
-        agent: own.clone(),
-        facade: own,
-        endorsement: EndorsementAnchors::default(),
-    };
-    let cell = Cell::start(&layout, options, &tasks).await.unwrap();
-    let admin = Admin::new(&layout.admin_socket());
-    let node = loop {
-        match admin.node().await {
-            Ok(node) if node.verdict_expires.is_some() => break node.node.to_string(),
-            _ => tokio::task::yield_now().await,
-        }
-    };
-    let root = cell.root().der().to_vec();
-    assert!(tasks.drain().await);
-    cell.close();
+    let world = World::build(folder).await;
+    let node = world.admin().node().await.unwrap().node.to_string();
+    let root = world.cell.root().der().to_vec();
+    world.close().await;
     (root, node)
 }
