@@ -7,6 +7,7 @@ use api::apps::{App, AppList, AppSummary, PublishApp, RECORD_TYP};
 use api::bounds::{APP_BODY_BYTES, LIST_ROWS};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::routing::{get, post};
 use http::StatusCode;
 use names::Digest;
 use pki::jws::{JwsError, Unverified};
@@ -17,7 +18,11 @@ use workload::{AppName, AppVersion, Entry, Manifest, VersionRecord};
 use crate::blobs::look_up;
 use crate::extract::{Caller, Json};
 use crate::refusal::Refusal;
-use crate::shared::{Shared, now};
+use crate::shared::{Routes, Shared, now};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/v1/apps", post(publish).get(list)).route("/v1/apps/{name}", get(one))
+}
 
 /// How far the publisher's clock may be ahead, in seconds.
 const CLOCK_LEEWAY: u64 = 300;

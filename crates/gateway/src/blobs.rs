@@ -9,6 +9,7 @@ use api::bounds::{BLOB_BYTES, MISSING_DIGESTS};
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::routing::{post, put};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
@@ -18,7 +19,11 @@ use tokio::sync::mpsc;
 
 use crate::extract::{Caller, Json, declared_length, media_type};
 use crate::refusal::Refusal;
-use crate::shared::Shared;
+use crate::shared::{Routes, Shared};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/v1/blobs/missing", post(missing)).route("/v1/blobs/{digest}", put(upload))
+}
 
 /// How long the next piece of a blob may take to arrive.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);

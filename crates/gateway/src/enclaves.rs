@@ -8,6 +8,7 @@ use api::{Code, Secret};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use names::{EnclaveId, enclave_host};
@@ -17,9 +18,20 @@ use crate::controller::ControllerError;
 use crate::extract::{Caller, Json};
 use crate::names::EnclaveName;
 use crate::refusal::Refusal;
-use crate::shared::{Shared, now, random};
+use crate::shared::{Routes, Shared, now, random};
 use crate::tokens::ENCLAVE_TOKEN_LIFE;
 use crate::{apps, stages};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/enclaves", post(create).get(list))
+        .route("/v1/enclaves/{name}", get(one).delete(remove))
+        .route("/v1/enclaves/{name}/start", post(start))
+        .route("/v1/enclaves/{name}/stop", post(stop))
+        .route("/v1/enclaves/{name}/token", post(token))
+        .route("/v1/enclaves/{name}/logs", get(logs))
+        .route("/v1/enclaves/{name}/stages", get(stages::follow))
+}
 
 type NamePath = Result<Path<String>, PathRejection>;
 

@@ -7,10 +7,15 @@ use api::accounts::Health;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use axum::routing::get;
 use http::header::CONTENT_TYPE;
 
 use crate::refusal::Refusal;
-use crate::shared::Shared;
+use crate::shared::{Routes, Shared};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/v1/health", get(health)).route("/.well-known/jwks.json", get(key_set))
+}
 
 pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok".into() })

@@ -7,6 +7,7 @@ use api::accounts::{Credentials, Refresh, Tokens, User};
 use api::bounds::TOKEN_BYTES;
 use api::{Code, Secret};
 use axum::extract::State;
+use axum::routing::{delete, post};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::StatusCode;
 use names::Digest;
@@ -18,9 +19,16 @@ use crate::extract::{Caller, Json};
 use crate::hashing::Checked;
 use crate::names::AccountName;
 use crate::refusal::Refusal;
-use crate::shared::{Shared, now, random};
+use crate::shared::{Routes, Shared, now, random};
 use crate::tokens::SESSION_TOKEN_LIFE;
 use crate::users::is_acceptable;
+
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/sessions", post(log_in))
+        .route("/v1/sessions/refresh", post(refresh))
+        .route("/v1/sessions/current", delete(sign_out))
+}
 
 /// Life of a session in seconds; refreshing does not make it longer.
 const SESSION_LIFE: u64 = 48 * 3600;

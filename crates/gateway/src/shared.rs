@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::routing::{delete, get, post, put};
 use packing::Blobs;
 use server::Tasks;
 use store::Store;
@@ -17,7 +16,7 @@ use crate::controller::Controller;
 use crate::hashing::Hasher;
 use crate::stages::Stages;
 use crate::tokens::Tokens;
-use crate::{Config, Quota, apps, blobs, enclaves, meta, refusal, sessions, stages, users};
+use crate::{Config, Quota, apps, blobs, enclaves, meta, refusal, sessions, users};
 
 /// Uploads that are written at one time.
 const UPLOADS: usize = 16;
@@ -64,27 +63,18 @@ impl Shared {
     }
 }
 
-/// Every path that there is. Each answers 405 to other methods; everything else is 404.
+/// The routes of one area, which its module lists.
+pub(crate) type Routes = Router<Arc<Shared>>;
+
+/// Every path that there is; each module lists its own. Each answers 405 to other methods; everything else is 404.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/health", get(meta::health))
-        .route("/.well-known/jwks.json", get(meta::key_set))
-        .route("/v1/users", post(users::sign_up))
-        .route("/v1/me", get(users::me))
-        .route("/v1/sessions", post(sessions::log_in))
-        .route("/v1/sessions/refresh", post(sessions::refresh))
-        .route("/v1/sessions/current", delete(sessions::sign_out))
-        .route("/v1/blobs/missing", post(blobs::missing))
-        .route("/v1/blobs/{digest}", put(blobs::upload))
-        .route("/v1/apps", post(apps::publish).get(apps::list))
-        .route("/v1/apps/{name}", get(apps::one))
-        .route("/v1/enclaves", post(enclaves::create).get(enclaves::list))
-        .route("/v1/enclaves/{name}", get(enclaves::one).delete(enclaves::remove))
-        .route("/v1/enclaves/{name}/start", post(enclaves::start))
-        .route("/v1/enclaves/{name}/stop", post(enclaves::stop))
-        .route("/v1/enclaves/{name}/token", post(enclaves::token))
-        .route("/v1/enclaves/{name}/logs", get(enclaves::logs))
-        .route("/v1/enclaves/{name}/stages", get(stages::follow))
+        .merge(meta::routes())
+        .merge(users::routes())
+        .merge(sessions::routes())
+        .merge(blobs::routes())
+        .merge(apps::routes())
+        .merge(enclaves::routes())
         .fallback(meta::no_such_route)
         .method_not_allowed_fallback(meta::method_not_allowed)
         .layer(axum::middleware::from_fn(refusal::answer))

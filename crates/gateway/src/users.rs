@@ -6,13 +6,18 @@ use api::accounts::{Credentials, User};
 use api::bounds::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 use api::{Code, Secret};
 use axum::extract::State;
+use axum::routing::{get, post};
 use http::StatusCode;
 use store::UserId;
 
 use crate::extract::{Caller, Json};
 use crate::names::AccountName;
 use crate::refusal::Refusal;
-use crate::shared::{Shared, now, random};
+use crate::shared::{Routes, Shared, now, random};
+
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/v1/users", post(sign_up)).route("/v1/me", get(me))
+}
 
 /// `POST /v1/users`
 pub(crate) async fn sign_up(

@@ -1,9 +1,8 @@
 //! Accounts.
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use crate::database::{parsed, signed, unsigned};
+use crate::database::{Record, parsed, signed, unsigned};
 use crate::{Store, StoreError, UserId};
 
 /// An account. No Debug: it holds the password's hash.
@@ -79,7 +78,7 @@ impl Store {
     }
 }
 
-fn user(row: &SqliteRow) -> Result<User, StoreError> {
+fn user(row: &Record) -> Result<User, StoreError> {
     Ok(User {
         id: parsed(row, "id")?,
         name: row.try_get("name")?,

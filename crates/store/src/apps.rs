@@ -2,9 +2,8 @@
 
 use names::Digest;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-use crate::database::{parsed, signed, unsigned};
+use crate::database::{Record, parsed, signed, unsigned};
 use crate::{Store, StoreError, UserId};
 
 /// What is published.
@@ -145,7 +144,7 @@ impl Store {
     }
 }
 
-fn summary(row: &SqliteRow) -> Result<AppSummary, StoreError> {
+fn summary(row: &Record) -> Result<AppSummary, StoreError> {
     Ok(AppSummary {
         name: row.try_get("name")?,
         version: row.try_get("version")?,
@@ -155,7 +154,7 @@ fn summary(row: &SqliteRow) -> Result<AppSummary, StoreError> {
     })
 }
 
-fn app(row: &SqliteRow) -> Result<App, StoreError> {
+fn app(row: &Record) -> Result<App, StoreError> {
     Ok(App {
         name: row.try_get("name")?,
         version: row.try_get("version")?,

@@ -23,6 +23,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("../migrations/0001_start.sql"))];
 
+/// A row, as every reading function takes it.
+pub(crate) type Record = SqliteRow;
+/// A transaction that may write.
+pub(crate) type Write = Transaction<'static, Sqlite>;
+
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -67,7 +72,7 @@ impl Store {
     }
 
     /// A transaction that holds the write lock from its start, so that what it reads stays true until it commits.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+    pub(crate) async fn write(&self) -> Result<Write, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
@@ -87,22 +92,19 @@ fn migrator() -> Migrator {
 }
 
 /// Reads a text column into a type of ours.
-pub(crate) fn parsed<T: FromStr>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+pub(crate) fn parsed<T: FromStr>(row: &Record, column: &'static str) -> Result<T, StoreError> {
     let text: &str = row.try_get(column)?;
     text.parse().map_err(|_| StoreError::Corrupt { column })
 }
 
 /// As [`parsed`], for columns that may be null.
-pub(crate) fn parsed_option<T: FromStr>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<T>, StoreError> {
+pub(crate) fn parsed_option<T: FromStr>(row: &Record, column: &'static str) -> Result<Option<T>, StoreError> {
     let text: Option<&str> = row.try_get(column)?;
     text.map(|text| text.parse().map_err(|_| StoreError::Corrupt { column })).transpose()
 }
 
 /// Reads an integer column that is never negative.
-pub(crate) fn unsigned(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
+pub(crate) fn unsigned(row: &Record, column: &'static str) -> Result<u64, StoreError> {
     let number: i64 = row.try_get(column)?;
     u64::try_from(number).map_err(|_| StoreError::Corrupt { column })
 }

@@ -8,10 +8,10 @@ use std::str::FromStr;
 
 use api::enclaves::State;
 use names::{Digest, EnclaveId};
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{Row, Transaction};
 
-use crate::database::{parsed, signed, unsigned};
+use sqlx::Row;
+
+use crate::database::{Record, Write, parsed, signed, unsigned};
 use crate::{Store, StoreError, UserId};
 
 /// What a user asks for. State is `pending`, desired `running`, incarnation 0.
@@ -221,7 +221,7 @@ impl Store {
 }
 
 /// Takes the user's row first, so that counting and adding is one step also where several writers run at once.
-async fn lock_user(transaction: &mut Transaction<'static, Sqlite>, user: &UserId) -> Result<(), StoreError> {
+async fn lock_user(transaction: &mut Write, user: &UserId) -> Result<(), StoreError> {
     let done = sqlx::query("UPDATE users SET created_at = created_at WHERE id = $1")
         .bind(user.to_string())
         .execute(&mut **transaction)
@@ -229,11 +229,7 @@ async fn lock_user(transaction: &mut Transaction<'static, Sqlite>, user: &UserId
     if done.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }
 
-async fn check_quota(
-    transaction: &mut Transaction<'static, Sqlite>,
-    user: &UserId,
-    quota: Quota,
-) -> Result<(), StoreError> {
+async fn check_quota(transaction: &mut Write, user: &UserId, quota: Quota) -> Result<(), StoreError> {
     let row = sqlx::query("SELECT COUNT(*) AS number FROM enclaves WHERE user_id = $1")
         .bind(user.to_string())
         .fetch_one(&mut **transaction)
@@ -244,11 +240,7 @@ async fn check_quota(
     check_active(transaction, user, quota).await
 }
 
-async fn check_active(
-    transaction: &mut Transaction<'static, Sqlite>,
-    user: &UserId,
-    quota: Quota,
-) -> Result<(), StoreError> {
+async fn check_active(transaction: &mut Write, user: &UserId, quota: Quota) -> Result<(), StoreError> {
     let row = sqlx::query(
         "SELECT COUNT(*) AS number FROM enclaves
          WHERE user_id = $1 AND (desired = 'running' OR state IN ('pending', 'starting', 'running', 'stopping'))",
@@ -274,7 +266,7 @@ impl FromStr for Desired {
     }
 }
 
-fn enclave(row: &SqliteRow) -> Result<Enclave, StoreError> {
+fn enclave(row: &Record) -> Result<Enclave, StoreError> {
     let state: &str = row.try_get("state")?;
     Ok(Enclave {
         id: parsed(row, "id")?,
@@ -296,7 +288,7 @@ fn enclave(row: &SqliteRow) -> Result<Enclave, StoreError> {
     })
 }
 
-fn process(row: &SqliteRow) -> Result<Option<Process>, StoreError> {
+fn process(row: &Record) -> Result<Option<Process>, StoreError> {
     let pid: Option<i64> = row.try_get("root_pid")?;
     let Some(pid) = pid else { return Ok(None) };
     let pid = u32::try_from(pid).map_err(|_| StoreError::Corrupt { column: "root_pid" })?;

@@ -1,10 +1,10 @@
 //! Login sessions and their rotating refresh tokens (RFC 9700, 4.14).
 
 use names::Digest;
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{Row, Transaction};
 
-use crate::database::{parsed, parsed_option, signed, unsigned};
+use sqlx::Row;
+
+use crate::database::{Record, Write, parsed, parsed_option, signed, unsigned};
 use crate::{SessionId, Store, StoreError, UserId};
 
 /// Sessions kept per user; the oldest go when more come.
@@ -174,11 +174,7 @@ impl Store {
     }
 }
 
-async fn revoke_if_spent(
-    mut transaction: Transaction<'static, Sqlite>,
-    hash: &Digest,
-    now: u64,
-) -> Result<Rotation, StoreError> {
+async fn revoke_if_spent(mut transaction: Write, hash: &Digest, now: u64) -> Result<Rotation, StoreError> {
     let row = sqlx::query("SELECT session_id FROM spent_refresh_tokens WHERE refresh_hash = $1")
         .bind(hash.to_string())
         .fetch_optional(&mut *transaction)
@@ -190,11 +186,7 @@ async fn revoke_if_spent(
     Ok(Rotation::Reused(id))
 }
 
-async fn revoke(
-    transaction: &mut Transaction<'static, Sqlite>,
-    id: &SessionId,
-    now: u64,
-) -> Result<bool, StoreError> {
+async fn revoke(transaction: &mut Write, id: &SessionId, now: u64) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
         .bind(id.to_string())
         .bind(signed(now))
@@ -203,7 +195,7 @@ async fn revoke(
     Ok(done.rows_affected() == 1)
 }
 
-fn session(row: &SqliteRow) -> Result<Session, StoreError> {
+fn session(row: &Record) -> Result<Session, StoreError> {
     let revoked_at: Option<i64> = row.try_get("revoked_at")?;
     Ok(Session {
         id: parsed(row, "id")?,

@@ -2,11 +2,9 @@
 
 use api::enclaves::State;
 use names::EnclaveId;
-use sqlx::Transaction;
-use sqlx::sqlite::Sqlite;
 
 use super::{check_active, enclave, lock_user};
-use crate::database::{signed, unsigned};
+use crate::database::{Write, signed, unsigned};
 use crate::{Desired, Process, Quota, Store, StoreError};
 
 impl Store {
@@ -145,7 +143,7 @@ fn is_step(from: State, to: State) -> bool {
 }
 
 async fn set_desired(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Write,
     id: &EnclaveId,
     desired: &'static str,
     now: u64,
