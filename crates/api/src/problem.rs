@@ -134,6 +134,12 @@ codes! {
     Internal = "internal", 500, "an error of ours";
     /// Too much work at once; see `Retry-After`.
     Busy = "busy", 503, "busy, try again";
+    /// The database does not answer or is busy; nothing has happened. See `Retry-After`.
+    DatabaseUnavailable = "database_unavailable", 503, "the database does not answer";
+    /// The server has no room left; nothing has happened. See `Retry-After`.
+    StorageFull = "storage_full", 503, "the server's storage is full";
+    /// The connection to the database was lost while a change was being made to last: look before asking again.
+    OutcomeUnknown = "outcome_unknown", 503, "whether it was done is not known";
     /// The controller does not answer.
     ControllerUnavailable = "controller_unavailable", 503, "server operations do not answer";
 }

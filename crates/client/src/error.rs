@@ -240,7 +240,9 @@ fn problem_fault(problem: &Problem) -> Fault {
     match problem.known_code() {
         // Wrong name or password is an answer to a login, not a reason to log in.
         Some(Code::BadCredentials) => Fault::Failed,
-        Some(Code::Busy | Code::ControllerUnavailable) => Fault::Unreachable,
+        Some(Code::Busy | Code::ControllerUnavailable | Code::DatabaseUnavailable | Code::StorageFull) => {
+            Fault::Unreachable
+        }
         Some(_) | None => match problem.status {
             401 => Fault::LogInFirst,
             404 => Fault::NotFound,
@@ -265,6 +267,7 @@ mod tests {
                 Code::NameTaken | Code::VersionConflict | Code::BlobsMissing => Fault::Conflict,
                 Code::WrongState | Code::QuotaExceeded => Fault::Conflict,
                 Code::Busy | Code::ControllerUnavailable => Fault::Unreachable,
+                Code::DatabaseUnavailable | Code::StorageFull => Fault::Unreachable,
                 _ => Fault::Failed,
             };
             assert_eq!(fault, expected, "{}", code.as_str());

@@ -11,7 +11,7 @@ use pki::Certificate;
 use serde::{Deserialize, Serialize};
 use server::Tasks;
 use signer::{Ca, TpmRootKey};
-use store::Store;
+use store::{DatabaseUrl, Store};
 use tokio::sync::watch;
 use verifier::{Identity, Setup, Verifier};
 
@@ -146,8 +146,8 @@ pub async fn run_verifier(file: VerifierFile, tasks: Tasks) -> Result<()> {
 pub struct GatewayFile {
     /// Where it introduces itself to the signer.
     pub introductions: PathBuf,
-    /// The database's file, shared with the controller.
-    pub database: PathBuf,
+    /// The database, shared with the controller: a SQLite file's path, or a PostgreSQL URL.
+    pub database: DatabaseUrl,
     /// The gateway.
     pub gateway: gateway::Config,
 }
@@ -167,7 +167,7 @@ pub async fn run_gateway(file: GatewayFile, tasks: Tasks) -> Result<()> {
     };
     certify().await?;
     let deps = gateway::Deps {
-        store: Store::open(&file.database).await.context("open the database")?,
+        store: Store::open(&file.database).await.with_context(|| format!("open {}", file.database))?,
         certificate: Arc::clone(&certificate),
         token_key: Arc::new(LocalKey::generate().context("make the token key")?),
         tasks: tasks.clone(),

@@ -29,6 +29,8 @@ use std::path::PathBuf;
 pub struct Options {
     /// Where everything is kept.
     pub data: PathBuf,
+    /// The database; a SQLite file in the data folder if absent.
+    pub database: Option<store::DatabaseUrl>,
     /// Where the gateway listens; a free port of loopback if absent, kept in the data folder.
     pub listen: Option<SocketAddr>,
     /// Which TPM.

@@ -12,7 +12,7 @@ use client::{Anchor, Context as ClientContext};
 use names::{Level, Part, TrustDomain};
 use serde::{Deserialize, Serialize};
 use server::Tasks;
-use store::Store;
+use store::{DatabaseUrl, Store};
 
 use crate::cell::{Cell, CellOptions};
 use crate::{Layout, Options, Ready, trust};
@@ -88,7 +88,8 @@ async fn start_parts(
     progress("enrolling and appraising the node");
     wait_for_verdict(layout).await?;
     progress("starting controller, edge and gateway");
-    let store = Store::open(&layout.database()).await.context("open the database")?;
+    let database = options.database.unwrap_or_else(|| DatabaseUrl::sqlite(layout.database()));
+    let store = Store::open(&database).await.with_context(|| format!("open {database}"))?;
     let (gateway, edge) = bind(layout, options.listen, &cell, store.clone(), tasks).await?;
     start_controller(layout, &cell, &facade, options.dangerous_failpoint, store, tasks).await?;
     let ready = Ready {

@@ -69,7 +69,9 @@ impl Refusal {
         let code = self.code.as_str();
         let cause = self.cause.as_ref().map(|cause| chain(&**cause)).unwrap_or_default();
         match self.code {
-            Code::Internal => error!(code, error = cause, "refused"),
+            Code::Internal | Code::DatabaseUnavailable | Code::StorageFull | Code::OutcomeUnknown => {
+                error!(code, error = cause, "refused");
+            }
             Code::ControllerUnavailable | Code::Busy => warn!(code, error = cause, "refused"),
             _ => info!(code, error = cause, "refused"),
         }
@@ -99,8 +101,19 @@ impl From<StoreError> for Refusal {
             }
             StoreError::WrongState => Self::new(Code::WrongState, "the enclave is in another state"),
             StoreError::NotFound => Self::new(Code::NotFound, "there is nothing of this name"),
+            StoreError::Unavailable(_) | StoreError::Busy(_) | StoreError::ReadOnly(_) => {
+                Self::because(Code::DatabaseUnavailable, "nothing has happened; ask again", error)
+            }
+            StoreError::Full(_) => {
+                Self::because(Code::StorageFull, "nothing has happened; the operator has to make room", error)
+            }
+            StoreError::OutcomeUnknown(_) => {
+                Self::because(Code::OutcomeUnknown, "it may have been done: look before you ask again", error)
+            }
             StoreError::Corrupt { .. }
             | StoreError::File(_)
+            | StoreError::Password(_)
+            | StoreError::Newer { .. }
             | StoreError::Migrate(_)
             | StoreError::Database(_) => Self::internal(error),
         }
@@ -158,7 +171,7 @@ fn write_problem(response: &mut Response, refusal: &Refusal, id: &str) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     match refusal.code() {
-        Code::Busy | Code::ControllerUnavailable => {
+        Code::Busy | Code::ControllerUnavailable | Code::DatabaseUnavailable | Code::StorageFull => {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         // RFC 6750, 3

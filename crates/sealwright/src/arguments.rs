@@ -69,6 +69,7 @@ fn command(verb: RawVerb) -> Command {
         RawVerb::Up(raw) => Command::Up(UpOptions {
             data: raw.data,
             listen: raw.listen,
+            database: raw.database,
             ready_file: raw.ready_file,
             tpm: raw.tpm,
             config: raw.config,

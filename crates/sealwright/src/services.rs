@@ -1,13 +1,13 @@
 //! One part alone: its configuration file, and its `run`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use ensemble::alone::{self, AgentFile, GatewayFile, SignerFile, VerifierFile};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use server::Tasks;
-use store::Store;
+use store::{DatabaseUrl, Store};
 use workload::launch::{FacadeExit, Launch};
 
 use crate::arguments::{Part, ServiceMode, ServiceOptions};
@@ -18,8 +18,8 @@ use crate::failure::Failure;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ControllerFile {
-    /// The SQLite file.
-    database: PathBuf,
+    /// A SQLite file's path, or a PostgreSQL URL.
+    database: DatabaseUrl,
     /// The rest.
     controller: controller::Config,
 }
@@ -81,8 +81,12 @@ async fn run_part(part: Part, path: &Path) -> Result<(), Failure> {
     }
 }
 
-async fn run_controller(database: PathBuf, config: controller::Config, tasks: Tasks) -> anyhow::Result<()> {
-    let store = Store::open(&database).await.with_context(|| format!("open {}", database.display()))?;
+async fn run_controller(
+    database: DatabaseUrl,
+    config: controller::Config,
+    tasks: Tasks,
+) -> anyhow::Result<()> {
+    let store = Store::open(&database).await.with_context(|| format!("open {database}"))?;
     controller::start(config, store, &tasks).await?;
     tasks.stopping().await;
     Ok(())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use ensemble::{Ensemble, Options, TpmChoice};
 use serde::Deserialize;
+use store::DatabaseUrl;
 
 use crate::arguments::{Tpm, UpOptions};
 use crate::failure::Failure;
@@ -13,6 +14,9 @@ use crate::failure::Failure;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UpConfig {
+    /// The database, unless a flag says another one: a SQLite file's path, or a PostgreSQL URL.
+    #[serde(default)]
+    database: Option<DatabaseUrl>,
     /// The facade's executable; beside our own if absent.
     #[serde(default)]
     facade: Option<PathBuf>,
@@ -34,9 +38,15 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
         Some(path) => server::config::read(path).map_err(anyhow::Error::from)?,
         None => UpConfig::default(),
     };
+    if options.database.as_ref().is_some_and(DatabaseUrl::holds_password) {
+        eprintln!(
+            "up: every user of this machine can read a password in a flag: use `password_file=PATH` in the URL, or `database:` in --config"
+        );
+    }
     let mut signals = Signals::listen()?;
     let wanted = Options {
         data: options.data.clone(),
+        database: options.database.clone().or(config.database),
         listen: options.listen,
         tpm: match &options.tpm {
             Tpm::Software => TpmChoice::Software,

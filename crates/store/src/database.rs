@@ -1,94 +1,189 @@
-//! Opening the file, and the two ways in: many readers, one writer.
+//! Opening the database, and the two ways in: many readers, one writer.
+//!
+//! # One writer, on PostgreSQL too
+//! A [`Write`] is alone from its start to its commit, in all processes: on SQLite by `BEGIN IMMEDIATE`, on PostgreSQL by an advisory lock
+//! of the transaction. So what it reads stays true until it commits, and no statement needs to be repeated because of another writer. Row
+//! locks or SERIALIZABLE with repetition would allow parallel writers, at the price that every function had to be written for it; the
+//! writes here are short (no hashing, no waiting for anybody in them), and a thousand of them a second is more than the passwords of
+//! as many users can be checked.
+//!
+//! # Deadlines
+//! Every statement has one, here and on the server, and so has a connection that is asked for: a database that does not answer is
+//! [`StoreError::Unavailable`] and never a request that hangs.
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Once;
 use std::time::Duration;
 
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{Row, Transaction};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Row, SqlSafeStr};
 
-use crate::StoreError;
+use crate::database_url::{Kind, Postgres, sqlite_url};
+use crate::migrations;
+use crate::statements::Readers;
+use crate::{DatabaseUrl, StoreError};
+
+pub(crate) use crate::statements::Write;
 
 const READERS: u32 = 4;
-/// How long a statement waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection of ours.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "start", include_str!("../migrations/0001_start.sql"))];
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection that comes back may take to say that it is well.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is asked first whether it is alive.
+const FRESH: Duration = Duration::from_millis(500);
+pub(crate) const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "start", include_str!("../migrations/0001_start.sql"))];
+
+/// Settings of a SQLite connection; the busy timeout is for other processes that write.
+const SQLITE: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
+const SQLITE_READER: &str = "PRAGMA query_only = ON;";
+/// Settings of a PostgreSQL session. A writer that stands still loses its transaction, and with it the lock.
+const POSTGRES: &str =
+    "SET statement_timeout = '8s'; SET lock_timeout = '8s'; SET idle_in_transaction_session_timeout = '15s';";
+const POSTGRES_READER: &str = "SET default_transaction_read_only = on;";
 
 /// A row, as every reading function takes it.
-pub(crate) type Record = SqliteRow;
-/// A transaction that may write.
-pub(crate) type Write = Transaction<'static, Sqlite>;
+pub(crate) type Record = AnyRow;
+
+/// Which database it is; only opening, beginning and moving the schema know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    readers: SqlitePool,
-    /// One connection: SQLite has one writer anyway, and waiting here is fair while its own busy handler is not.
-    writer: SqlitePool,
+    readers: AnyPool,
+    /// One connection: there is one writer anyway, and waiting here is fair while SQLite's own busy handler is not.
+    writer: AnyPool,
+    dialect: Dialect,
 }
 
 impl Store {
-    /// Opens or makes the file (0600) and brings its schema forward.
+    /// Opens the database (a SQLite file is made, 0600) and brings its schema forward. Processes that do it at once wait for each other.
     ///
     /// # Errors
-    /// [`StoreError::File`], [`StoreError::Migrate`], [`StoreError::Database`].
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        protect(path).map_err(StoreError::File)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .test_before_acquire(false)
-        };
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrator().run(&writer).await?;
-        let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { readers, writer })
+    /// [`StoreError::File`], [`StoreError::Password`], [`StoreError::Newer`], [`StoreError::Migrate`], [`StoreError::Unavailable`],
+    /// [`StoreError::Database`].
+    pub async fn open(database: &DatabaseUrl) -> Result<Self, StoreError> {
+        install_drivers();
+        match database.kind() {
+            Kind::Sqlite(path) => {
+                let path = std::path::absolute(path).map_err(StoreError::File)?;
+                protect(&path).map_err(StoreError::File)?;
+                Self::connect(Dialect::Sqlite, sqlite_url(&path).parse()?).await
+            }
+            Kind::Postgres(postgres) => Self::connect(Dialect::Postgres, postgres_options(postgres)?).await,
+        }
     }
 
-    /// Waits for running statements and closes the file.
+    async fn connect(dialect: Dialect, options: AnyConnectOptions) -> Result<Self, StoreError> {
+        // A connection of its own: the pool would repeat an error until its patience ends.
+        let connecting = AnyConnection::connect_with(&options);
+        let connecting = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await;
+        let mut first = connecting.map_err(|_| StoreError::unanswered())??;
+        configure(&mut first, dialect.settings()).await?;
+        migrations::run(&mut first, dialect).await?;
+        first.close().await?;
+        let writer = pool(dialect, dialect.settings(), 1).connect_with(options.clone()).await?;
+        let readers = pool(dialect, dialect.reader_settings(), READERS).connect_with(options).await?;
+        Ok(Self { readers, writer, dialect })
+    }
+
+    /// Waits for running statements and closes the database.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.readers
+    pub(crate) fn readers(&self) -> Readers<'_> {
+        Readers(&self.readers)
     }
 
-    /// A transaction that holds the write lock from its start, so that what it reads stays true until it commits.
+    /// A transaction that no other writer runs beside, so that what it reads stays true until it commits.
     pub(crate) async fn write(&self) -> Result<Write, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        Write::begin(&self.writer, self.dialect).await
     }
+}
+
+impl Dialect {
+    const fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[SQLITE],
+            Self::Postgres => &[POSTGRES],
+        }
+    }
+
+    const fn reader_settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[SQLITE, SQLITE_READER],
+            Self::Postgres => &[POSTGRES, POSTGRES_READER],
+        }
+    }
+}
+
+/// Two drivers, once for the process.
+fn install_drivers() {
+    static DRIVERS: Once = Once::new();
+    // An error means that somebody has installed them already.
+    DRIVERS.call_once(|| {
+        drop(sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]))
+    });
+}
+
+fn postgres_options(postgres: &Postgres) -> Result<AnyConnectOptions, StoreError> {
+    use sqlx::ConnectOptions as _;
+    let url = postgres.connect_url()?;
+    Ok(AnyConnectOptions::from_url(&url)?)
+}
+
+fn pool(dialect: Dialect, settings: &'static [&'static str], connections: u32) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| Box::pin(configure(connection, settings)));
+    match dialect {
+        Dialect::Sqlite => options,
+        // A server can go away and come back, or stop answering; neither may cost more than the request that notices.
+        Dialect::Postgres => options
+            .before_acquire(|connection, about| {
+                Box::pin(
+                    async move { if about.idle_for < FRESH { Ok(true) } else { answers(connection).await } },
+                )
+            })
+            .after_release(|connection, _| Box::pin(answers(connection))),
+    }
+}
+
+/// Whether the connection answers soon; one that does not is closed.
+async fn answers(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(crate::statements::too_late()),
+    }
+}
+
+async fn configure(connection: &mut AnyConnection, settings: &[&'static str]) -> Result<(), sqlx::Error> {
+    for setting in settings {
+        sqlx::raw_sql(setting.into_sql_str()).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 fn protect(path: &Path) -> std::io::Result<()> {
-    // SQLite gives its -wal and -shm files the mode of the main file.
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
-}
-
-fn migrator() -> Migrator {
-    let migration = |(version, name, sql): &(i64, &'static str, &'static str)| {
-        Migration::new(*version, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
-    };
-    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
+    // SQLite gives its -wal and -shm files the mode of the main file. One that exists is not opened: closing it would end the locks that
+    // another store of this process holds.
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => std::fs::set_permissions(path, Permissions::from_mode(0o600)),
+    }
 }
 
 /// Reads a text column into a type of ours.

@@ -1,6 +1,10 @@
 //! Why the store says no.
 
-/// What callers answer (the first group) and what operators repair (the second).
+use sqlx::error::DatabaseError;
+
+use crate::PasswordFileError;
+
+/// What callers answer (the first group), what passes or operators repair while it runs (the second), and what they repair first (the third).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The user, enclave, app or host name is in use.
@@ -22,8 +26,24 @@ pub enum StoreError {
     #[error("no such row")]
     NotFound,
 
+    /// The database does not answer, or the connection to it was lost before anything was decided: nothing has happened.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    /// Another writer took too long, or the database has too much to do: nothing has happened.
+    #[error("the database is busy")]
+    Busy(#[source] sqlx::Error),
+    /// The disk is full: nothing has happened.
+    #[error("the database's disk is full")]
+    Full(#[source] sqlx::Error),
+    /// The database takes no writes: a standby, or a file system that is mounted read-only.
+    #[error("the database is read-only")]
+    ReadOnly(#[source] sqlx::Error),
+    /// The connection was lost while a change was being made to last: only a look can tell whether it was. Never repeated here.
+    #[error("the connection to the database was lost during a commit")]
+    OutcomeUnknown(#[source] sqlx::Error),
+
     /// A stored value is not what this version writes.
-    #[error("unreadable value in column {column}")]
+    #[error("column {column} holds something that this version does not write")]
     Corrupt {
         /// The column.
         column: &'static str,
@@ -31,18 +51,110 @@ pub enum StoreError {
     /// The file can't be made or protected.
     #[error("open the database file")]
     File(#[source] std::io::Error),
-    /// The schema can't be brought forward: the file was written by a newer version or has been changed.
+    /// The database's password can't be had.
+    #[error("the database's password")]
+    Password(#[from] PasswordFileError),
+    /// A newer version of this program has moved the schema on.
+    #[error("the database has schema {version}, which a newer version of this program made: use that one")]
+    Newer {
+        /// The first step that is not known here.
+        version: i64,
+    },
+    /// The schema can't be brought forward: it has been changed.
     #[error("bring the schema forward")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[source] sqlx::migrate::MigrateError),
     /// Anything else that the database says.
     #[error("database")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
 }
 
 impl StoreError {
     /// A unique violation means that a name is in use; everything else stays as it is.
     pub(crate) fn name_taken(error: sqlx::Error) -> Self {
         let unique = error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
-        if unique { Self::NameTaken } else { Self::Database(error) }
+        if unique { Self::NameTaken } else { error.into() }
     }
+
+    /// What an error of a commit means.
+    pub(crate) fn commit(error: sqlx::Error) -> Self {
+        if Self::is_lost_connection(&error) { Self::OutcomeUnknown(error) } else { error.into() }
+    }
+
+    /// No answer in time.
+    pub(crate) fn unanswered() -> Self {
+        Self::Unavailable(crate::statements::too_late())
+    }
+
+    /// Whether the error says that the connection is gone, not what became of the statement.
+    pub(crate) fn is_lost_connection(error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+            // Class 08: connection exception; 57P01 to 57P05: the server ends the session.
+            sqlx::Error::Database(error) => {
+                sqlstate(&**error).is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        if Self::is_lost_connection(&error) {
+            return Self::Unavailable(error);
+        }
+        match &error {
+            E::Tls(_) | E::PoolTimedOut | E::PoolClosed => Self::Unavailable(error),
+            E::Database(cause) => match kind(&**cause) {
+                Kind::Unavailable => Self::Unavailable(error),
+                Kind::Busy => Self::Busy(error),
+                Kind::Full => Self::Full(error),
+                Kind::ReadOnly => Self::ReadOnly(error),
+                Kind::Other => Self::Database(error),
+            },
+            _ => Self::Database(error),
+        }
+    }
+}
+
+enum Kind {
+    Unavailable,
+    Busy,
+    Full,
+    ReadOnly,
+    Other,
+}
+
+fn kind(error: &dyn DatabaseError) -> Kind {
+    if let Some(code) = sqlstate(error) {
+        return postgres_kind(&code);
+    }
+    // The lower byte of SQLite's extended result codes (sqlite.org/rescode.html) is the primary one.
+    let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+    match code & 0xff {
+        5 | 6 => Kind::Busy,          // SQLITE_BUSY, SQLITE_LOCKED
+        8 => Kind::ReadOnly,          // SQLITE_READONLY
+        13 => Kind::Full,             // SQLITE_FULL
+        10 | 14 => Kind::Unavailable, // SQLITE_IOERR, SQLITE_CANTOPEN
+        _ => Kind::Other,
+    }
+}
+
+/// Codes of PostgreSQL's appendix A.
+fn postgres_kind(code: &str) -> Kind {
+    match code {
+        "53100" => Kind::Full,                               // disk_full
+        "25006" => Kind::ReadOnly,                           // read_only_sql_transaction
+        "55P03" | "57014" | "40001" | "40P01" => Kind::Busy, // lock_not_available, query_canceled, serialization, deadlock
+        "25P03" | "58030" => Kind::Unavailable,              // idle_in_transaction_session_timeout, io_error
+        // Insufficient resources; who we are and which database, as seen at connecting.
+        _ if ["53", "28", "3D"].iter().any(|class| code.starts_with(class)) => Kind::Unavailable,
+        _ => Kind::Other,
+    }
+}
+
+/// The five characters of a PostgreSQL error.
+fn sqlstate(error: &dyn DatabaseError) -> Option<String> {
+    error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().map(|error| error.code().to_owned())
 }

@@ -1,20 +1,24 @@
 //! The only SQL: users, sessions, apps, enclaves.
 //!
-//! SQLite in one file of the data folder. The statements are the common part of SQLite and PostgreSQL, so that PostgreSQL can be added beside it.
+//! SQLite in one file of the data folder, or PostgreSQL by URL. The statements are the common part of both, and so are the tests.
 //! It does not read the clock, make ids or hash anything: callers bring all of that. Called by the gateway (everything) and the controller
-//! (enclaves). One [`Store`] is shared by all parts of a process; several processes may open the same file.
+//! (enclaves). One [`Store`] is shared by all parts of a process; several processes may open the same database.
 
 mod accounts;
 mod apps;
 mod database;
+mod database_url;
 mod enclaves;
 mod error;
 mod ids;
+mod migrations;
 mod sessions;
+mod statements;
 
 pub use accounts::User;
 pub use apps::{App, AppSummary, NewApp, Published};
 pub use database::Store;
+pub use database_url::{DatabaseUrl, DatabaseUrlError, PasswordFileError};
 pub use enclaves::{Desired, Enclave, NewEnclave, Process, Quota};
 pub use error::StoreError;
 pub use ids::{SessionId, UserId};

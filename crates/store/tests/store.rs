@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use api::enclaves::State;
 use names::{Digest, EnclaveId};
 use store::{
-    Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Rotation, SessionId, Store,
-    StoreError, User, UserId,
+    DatabaseUrl, Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Rotation, SessionId,
+    Store, StoreError, User, UserId,
 };
 
 struct Rig {
@@ -20,7 +20,7 @@ const BOB: UserId = UserId::from_bytes([2; 16]);
 
 async fn rig() -> Rig {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("db.sqlite")).await.unwrap();
+    let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
     for (id, name) in [(ALICE, "alice"), (BOB, "bob")] {
         store.create_user(&user(id, name)).await.unwrap();
     }
@@ -86,7 +86,7 @@ async fn reopening_keeps_every_row() {
     let rig = rig().await;
     rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
     rig.store.close().await;
-    let store = Store::open(&rig.folder.path().join("db.sqlite")).await.unwrap();
+    let store = Store::open(&DatabaseUrl::sqlite(rig.folder.path().join("db.sqlite"))).await.unwrap();
     assert!(store.user_by_name("bob").await.unwrap().is_some());
     assert_eq!(store.newest_app("hello").await.unwrap().unwrap().version, "1");
     assert_eq!(store.enclaves_of(&ALICE, 10).await.unwrap().len(), 1);

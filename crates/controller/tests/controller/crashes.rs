@@ -9,7 +9,7 @@ use controller::Failpoint;
 use proto::v1::StartEnclaveRequest;
 use proto::v1::controller_client::ControllerClient;
 use server::Tasks;
-use store::Store;
+use store::{DatabaseUrl, Store};
 
 use crate::world::{GOOD, World, config, id, listen};
 
@@ -24,7 +24,7 @@ async fn controller_of_the_other_tests() {
     let folder = PathBuf::from(folder);
     let step: Failpoint = serde_json::from_str(&std::env::var(STEP).unwrap()).unwrap();
     listen(&folder.join("run/admin.sock"), Arc::default());
-    let store = Store::open(&folder.join("db.sqlite")).await.unwrap();
+    let store = Store::open(&DatabaseUrl::sqlite(folder.join("db.sqlite"))).await.unwrap();
     controller::start(config(&folder, Some(step)), store, &Tasks::new()).await.unwrap();
     let mut client = ControllerClient::new(proto::connect(&folder.join("run/controller.sock")));
     let request = StartEnclaveRequest { enclave_id: id().to_string() };

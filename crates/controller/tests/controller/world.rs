@@ -16,7 +16,7 @@ use proto::v1::{
     DeleteEnclaveRequest, RouteTable, Stage, StartEnclaveRequest, StopEnclaveRequest, WatchRoutesRequest,
 };
 use server::Tasks;
-use store::{NewApp, NewEnclave, Quota, Store, User, UserId};
+use store::{DatabaseUrl, NewApp, NewEnclave, Quota, Store, User, UserId};
 use tokio_stream::StreamExt;
 use workload::{Endpoint, Entry, Manifest, ManifestParts, Resources};
 
@@ -67,7 +67,7 @@ impl World {
     }
 
     pub async fn store(&self) -> Store {
-        Store::open(&self.path("db.sqlite")).await.unwrap()
+        Store::open(&DatabaseUrl::sqlite(self.path("db.sqlite"))).await.unwrap()
     }
 
     pub async fn row(&self) -> store::Enclave {

@@ -18,7 +18,7 @@ use names::{Digest, TrustDomain};
 use pki::{Certificate, Issuer, Serial, SigningKey, Validity, profile};
 use serde_json::{Value, json};
 use server::Tasks;
-use store::Store;
+use store::{DatabaseUrl, Store};
 use tokio::net::TcpStream;
 
 use crate::fake_controller::FakeController;
@@ -93,7 +93,7 @@ pub async fn rig() -> Rig {
 }
 
 async fn start(folder: Arc<tempfile::TempDir>) -> Rig {
-    let store = Store::open(&folder.path().join("db.sqlite")).await.unwrap();
+    let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
     let config = config(folder.path());
     let tasks = Tasks::new();
     let controller = FakeController::serve(&config.controller, store.clone(), &tasks);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use client::{EnclaveName, UserName};
+use store::DatabaseUrl;
 use workload::{AppName, AppVersion};
 
 use super::parse;
@@ -98,6 +99,9 @@ pub(crate) struct RawUp {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
+    /// SQLite file, `sqlite:PATH` or `postgres://USER@HOST/NAME?password_file=PATH`; a file in --data if left out
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<DatabaseUrl>,
     /// Where the gateway listens; a free port of this machine if left out
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) listen: Option<std::net::SocketAddr>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{EnclaveName, UserName};
+use store::DatabaseUrl;
 use workload::{AppName, AppVersion};
 
 /// What was asked, and how.
@@ -63,6 +64,7 @@ pub(crate) enum Command {
 #[derive(Debug, PartialEq)]
 pub(crate) struct UpOptions {
     pub(crate) data: PathBuf,
+    pub(crate) database: Option<DatabaseUrl>,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) ready_file: Option<PathBuf>,
     pub(crate) tpm: Tpm,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
-use store::Store;
+use store::{DatabaseUrl, Store};
 use testbed::{User, World, ids_in, until};
 
 use crate::SOON;
@@ -68,7 +68,7 @@ pub fn check_rows_and_folders(world: &World, enclaves: &[Value]) {
 pub fn check_rows_at_rest(world: &World, enclaves: &[Value]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let rows = runtime.block_on(async {
-        let store = Store::open(&world.data().join("db.sqlite")).await.unwrap();
+        let store = Store::open(&DatabaseUrl::sqlite(world.data().join("db.sqlite"))).await.unwrap();
         store.enclaves_to_reconcile().await.unwrap()
     });
     for row in rows {
