@@ -14,8 +14,11 @@ fi
 echo "== workspace"
 cargo build --package sealwright --package facade --package middle --package hello
 mkdir -p target
+rm -f target/contract.log
 status=0
-cargo test --workspace --no-fail-fast 2>&1 | tee target/test.log || status=$?
+CONTRACT_LOG="$PWD/target/contract.log" cargo test --workspace --no-fail-fast 2>&1 | tee target/test.log || status=$?
 awk '/^test result: / { passed += $4; failed += $6; skipped += $8 }
      END { printf "tests: %d passed, %d failed, %d skipped\n", passed, failed, skipped }' target/test.log
+# Which operations of the API's document some test has had succeed.
+cargo xtask covered target/contract.log || status=1
 exit "$status"

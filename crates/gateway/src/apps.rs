@@ -18,7 +18,8 @@ use workload::{AppName, AppVersion, Entry, Manifest, VersionRecord};
 use crate::blobs::look_up;
 use crate::extract::{Caller, Json};
 use crate::refusal::Refusal;
-use crate::shared::{Routes, Shared, now};
+use crate::routes::Routes;
+use crate::shared::{Shared, now};
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/v1/apps", post(publish).get(list)).route("/v1/apps/{name}", get(one))

@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::extract::{Caller, Json, declared_length, media_type};
 use crate::refusal::Refusal;
-use crate::shared::{Routes, Shared};
+use crate::routes::Routes;
+use crate::shared::Shared;
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/v1/blobs/missing", post(missing)).route("/v1/blobs/{digest}", put(upload))

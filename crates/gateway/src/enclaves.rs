@@ -18,7 +18,8 @@ use crate::controller::ControllerError;
 use crate::extract::{Caller, Json};
 use crate::names::EnclaveName;
 use crate::refusal::Refusal;
-use crate::shared::{Routes, Shared, now, random};
+use crate::routes::Routes;
+use crate::shared::{Shared, now, random};
 use crate::tokens::ENCLAVE_TOKEN_LIFE;
 use crate::{apps, stages};
 

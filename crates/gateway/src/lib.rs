@@ -16,6 +16,7 @@ mod listen;
 mod meta;
 mod names;
 mod refusal;
+mod routes;
 mod sessions;
 mod shared;
 mod stages;
@@ -32,6 +33,7 @@ use store::Store;
 use tokio::net::TcpListener;
 
 pub use config::{Config, Hashing, Quota};
+pub use routes::paths;
 
 use shared::Shared;
 
@@ -91,7 +93,7 @@ impl Gateway {
     pub async fn serve(self) {
         let tasks = self.shared.tasks.clone();
         tasks.spawn_cancellable(sessions::prune(Arc::clone(&self.shared)));
-        let router = shared::router(self.shared);
+        let router = routes::router(self.shared);
         tracing::info!(address = %self.address, "gateway listens");
         listen::serve(self.listener, self.acceptor, router, self.connections, &tasks).await;
     }

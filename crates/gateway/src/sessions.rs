@@ -19,7 +19,8 @@ use crate::extract::{Caller, Json};
 use crate::hashing::Checked;
 use crate::names::AccountName;
 use crate::refusal::Refusal;
-use crate::shared::{Routes, Shared, now, random};
+use crate::routes::Routes;
+use crate::shared::{Shared, now, random};
 use crate::tokens::SESSION_TOKEN_LIFE;
 use crate::users::is_acceptable;
 

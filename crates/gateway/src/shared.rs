@@ -1,4 +1,4 @@
-//! What all routes share, and the table of routes.
+//! What all routes share.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use axum::Router;
 use packing::Blobs;
 use server::Tasks;
 use store::Store;
@@ -16,7 +15,7 @@ use crate::controller::Controller;
 use crate::hashing::Hasher;
 use crate::stages::Stages;
 use crate::tokens::Tokens;
-use crate::{Config, Quota, apps, blobs, enclaves, meta, refusal, sessions, users};
+use crate::{Config, Quota};
 
 /// Uploads that are written at one time.
 const UPLOADS: usize = 16;
@@ -61,24 +60,6 @@ impl Shared {
             tasks,
         })
     }
-}
-
-/// The routes of one area, which its module lists.
-pub(crate) type Routes = Router<Arc<Shared>>;
-
-/// Every path that there is; each module lists its own. Each answers 405 to other methods; everything else is 404.
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .merge(meta::routes())
-        .merge(users::routes())
-        .merge(sessions::routes())
-        .merge(blobs::routes())
-        .merge(apps::routes())
-        .merge(enclaves::routes())
-        .fallback(meta::no_such_route)
-        .method_not_allowed_fallback(meta::method_not_allowed)
-        .layer(axum::middleware::from_fn(refusal::answer))
-        .with_state(shared)
 }
 
 /// Unix seconds.

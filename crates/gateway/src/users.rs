@@ -13,7 +13,8 @@ use store::UserId;
 use crate::extract::{Caller, Json};
 use crate::names::AccountName;
 use crate::refusal::Refusal;
-use crate::shared::{Routes, Shared, now, random};
+use crate::routes::Routes;
+use crate::shared::{Shared, now, random};
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/v1/users", post(sign_up)).route("/v1/me", get(me))

@@ -1,6 +1,8 @@
-//! Checks and generators of this repository: `cargo xtask tidy`, `cargo xtask codegen [--check]`, `cargo xtask floor NAME`.
+//! Checks and generators of this repository: `cargo xtask tidy`, `cargo xtask codegen [--check]`, `cargo xtask floor NAME`,
+//! `cargo xtask covered FILE`.
 
 mod codegen;
+mod openapi;
 mod packages;
 mod tidy;
 
@@ -29,8 +31,9 @@ fn run() -> Result<()> {
         ["codegen"] => codegen::run(&root, false),
         ["codegen", "--check"] => codegen::run(&root, true),
         ["tidy"] => tidy::run(&root),
+        ["covered", log] => openapi::covered(&root, Path::new(log)),
         ["floor", name] => print_floor(&root, name),
-        _ => bail!("usage: cargo xtask tidy | codegen [--check] | floor pure|io|service|tool"),
+        _ => bail!("usage: cargo xtask tidy | codegen [--check] | covered FILE | floor pure|io|service|tool"),
     }
 }
 

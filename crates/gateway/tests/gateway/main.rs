@@ -3,6 +3,7 @@
 
 mod accounts;
 mod apps;
+mod contract;
 mod enclaves;
 mod fake_controller;
 mod protocol;

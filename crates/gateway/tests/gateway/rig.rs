@@ -21,6 +21,7 @@ use server::Tasks;
 use store::{DatabaseUrl, Store};
 use tokio::net::TcpStream;
 
+use crate::contract;
 use crate::fake_controller::FakeController;
 
 pub const PASSWORD: &str = "a long enough password";
@@ -161,7 +162,8 @@ impl Rig {
 
     /// One request on a connection of its own.
     pub async fn send(&self, identity: Option<&Identity>, request: Request<Full<Bytes>>) -> Answer {
-        Answer::read(self.open(identity, request).await).await
+        let (method, path) = asked(&request);
+        Answer::read(&method, &path, self.open(identity, request).await).await
     }
 
     /// The same, with the body still to come.
@@ -178,13 +180,14 @@ impl Rig {
     }
 
     pub async fn send_http2(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (method, path) = asked(&request);
         let connection = self.connect(None, Application::Http2).await;
         let (mut sender, exchange) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection.stream))
                 .await
                 .unwrap();
         tokio::spawn(exchange);
-        Answer::read(sender.send_request(request).await.unwrap()).await
+        Answer::read(&method, &path, sender.send_request(request).await.unwrap()).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
@@ -258,6 +261,10 @@ impl Session<'_> {
     }
 }
 
+fn asked(request: &Request<Full<Bytes>>) -> (Method, String) {
+    (request.method().clone(), request.uri().path().to_owned())
+}
+
 fn builder(method: Method, path: &str, token: Option<&str>) -> http::request::Builder {
     let mut builder = Request::builder().method(method).uri(path).header(header::HOST, "gateway");
     if let Some(token) = token {
@@ -287,9 +294,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn read(response: http::Response<Incoming>) -> Self {
+    /// Reads it whole, and compares it with what the API's document promises.
+    pub async fn read(method: &Method, path: &str, response: http::Response<Incoming>) -> Self {
         let (parts, body) = response.into_parts();
-        Self { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
+        let body = body.collect().await.unwrap().to_bytes();
+        contract::check(method, path, parts.status, &parts.headers, &body);
+        Self { status: parts.status, headers: parts.headers, body }
     }
 
     pub fn json(&self) -> Value {
