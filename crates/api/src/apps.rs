@@ -52,8 +52,11 @@ pub struct App {
 /// `GET /v1/apps`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppList {
-    /// Newest first, at most [`crate::bounds::LIST_ROWS`].
+    /// Newest first, at most [`crate::bounds::PAGE_ROWS`].
     pub apps: Vec<AppSummary>,
+    /// For `?cursor=`, when there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// One version of an app in a list.

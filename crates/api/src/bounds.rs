@@ -20,5 +20,7 @@ pub const TOKEN_BYTES: usize = 4096;
 pub const MISSING_DIGESTS: usize = 8192;
 /// Most bytes of an app's output in one answer.
 pub const LOG_BYTES: u32 = 256 << 10;
-/// Most rows in one list.
-pub const LIST_ROWS: u32 = 1000;
+/// Most rows in one answer of a list.
+pub const PAGE_ROWS: u32 = 100;
+/// Longest cursor of a list, in bytes.
+pub const CURSOR_BYTES: usize = 512;

@@ -95,8 +95,11 @@ impl State {
 /// `GET /v1/enclaves`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnclaveList {
-    /// Oldest first, at most [`crate::bounds::LIST_ROWS`].
+    /// Oldest first, at most [`crate::bounds::PAGE_ROWS`].
     pub enclaves: Vec<Enclave>,
+    /// For `?cursor=`, when there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// One `data:` line of `GET /v1/enclaves/{name}/stages`. The stream ends after `ready` or `failed`.

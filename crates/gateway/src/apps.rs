@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::Code;
 use api::apps::{App, AppList, AppSummary, PublishApp, RECORD_TYP};
-use api::bounds::{APP_BODY_BYTES, LIST_ROWS};
+use api::bounds::APP_BODY_BYTES;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
@@ -16,7 +16,7 @@ use store::{NewApp, Published};
 use workload::{AppName, AppVersion, Entry, Manifest, VersionRecord};
 
 use crate::blobs::look_up;
-use crate::extract::{Caller, Json};
+use crate::extract::{Caller, Json, Page};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
 use crate::shared::{Shared, now};
@@ -73,8 +73,10 @@ pub(crate) async fn publish(
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     _caller: Caller,
+    page: Page<u64>,
 ) -> Result<axum::Json<AppList>, Refusal> {
-    let rows = shared.store.apps(LIST_ROWS).await?;
+    let mut rows = shared.store.apps(page.after().copied(), page.rows()).await?;
+    let next_cursor = page.cut(&mut rows, |row| row.position)?;
     let apps = rows.into_iter().map(|row| {
         let (name, version) = parse(&row.name, &row.version)?;
         Ok(AppSummary {
@@ -85,7 +87,7 @@ pub(crate) async fn list(
             created_at: row.created_at,
         })
     });
-    Ok(axum::Json(AppList { apps: apps.collect::<Result<_, Refusal>>()? }))
+    Ok(axum::Json(AppList { apps: apps.collect::<Result<_, Refusal>>()?, next_cursor }))
 }
 
 /// `?version=`

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::bounds::{LIST_ROWS, LOG_BYTES};
+use api::bounds::LOG_BYTES;
 use api::enclaves::{CreateEnclave, Enclave, EnclaveList, EnclaveToken, State as EnclaveState};
 use api::{Code, Secret};
 use axum::extract::rejection::PathRejection;
@@ -15,7 +15,7 @@ use names::{EnclaveId, enclave_host};
 use store::{Desired, NewEnclave};
 
 use crate::controller::ControllerError;
-use crate::extract::{Caller, Json};
+use crate::extract::{Caller, Json, Page};
 use crate::names::EnclaveName;
 use crate::refusal::Refusal;
 use crate::routes::Routes;
@@ -73,10 +73,12 @@ pub(crate) async fn create(
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    page: Page<(u64, EnclaveId)>,
 ) -> Result<axum::Json<EnclaveList>, Refusal> {
-    let rows = shared.store.enclaves_of(&caller.user, LIST_ROWS).await?;
+    let mut rows = shared.store.enclaves_of(&caller.user, page.after(), page.rows()).await?;
+    let next_cursor = page.cut(&mut rows, |row| (row.created_at, row.id))?;
     let enclaves = rows.into_iter().map(|row| view(&shared, row)).collect();
-    Ok(axum::Json(EnclaveList { enclaves }))
+    Ok(axum::Json(EnclaveList { enclaves, next_cursor }))
 }
 
 /// `GET /v1/enclaves/{name}`

@@ -17,6 +17,10 @@ use crate::certificate::{ClientCertificate, Peer};
 use crate::refusal::Refusal;
 use crate::shared::{Shared, now};
 
+mod page;
+
+pub(crate) use page::Page;
+
 /// How long a JSON body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -41,6 +41,8 @@ pub struct AppSummary {
     pub digest: Digest,
     /// SHA-256 of the publisher's SPKI.
     pub publisher: Digest,
+    /// Its place in the order of publishing.
+    pub position: u64,
     /// Unix seconds.
     pub created_at: u64,
 }
@@ -129,14 +131,15 @@ impl Store {
         row.as_ref().map(app).transpose()
     }
 
-    /// All versions of all apps without their manifests, the newest first, at most `limit`.
+    /// All versions of all apps without their manifests, the newest first, at most `limit`; those before a position, or from the newest on.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn apps(&self, limit: u32) -> Result<Vec<AppSummary>, StoreError> {
+    pub async fn apps(&self, before: Option<u64>, limit: u32) -> Result<Vec<AppSummary>, StoreError> {
         let rows = sqlx::query(
-            "SELECT name, version, digest, publisher, created_at FROM apps ORDER BY position DESC LIMIT $1",
+            "SELECT name, version, digest, publisher, position, created_at FROM apps WHERE position < $1 ORDER BY position DESC LIMIT $2",
         )
+        .bind(before.map_or(i64::MAX, signed))
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
@@ -150,6 +153,7 @@ fn summary(row: &Record) -> Result<AppSummary, StoreError> {
         version: row.try_get("version")?,
         digest: parsed(row, "digest")?,
         publisher: parsed(row, "publisher")?,
+        position: unsigned(row, "position")?,
         created_at: unsigned(row, "created_at")?,
     })
 }

@@ -175,15 +175,24 @@ impl Store {
         row.as_ref().map(enclave).transpose()
     }
 
-    /// The user's enclaves, the oldest first; none that is to be deleted.
+    /// The user's enclaves, the oldest first, at most `limit`, after the one of that time and id; none that is to be deleted.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn enclaves_of(&self, user: &UserId, limit: u32) -> Result<Vec<Enclave>, StoreError> {
+    pub async fn enclaves_of(
+        &self,
+        user: &UserId,
+        after: Option<&(u64, EnclaveId)>,
+        limit: u32,
+    ) -> Result<Vec<Enclave>, StoreError> {
+        let (time, id) = after.map_or((-1, String::new()), |(time, id)| (signed(*time), id.to_string()));
         let rows = sqlx::query(
-            "SELECT * FROM enclaves WHERE user_id = $1 AND desired <> 'deleted' ORDER BY created_at, id LIMIT $2",
+            "SELECT * FROM enclaves WHERE user_id = $1 AND desired <> 'deleted'
+             AND (created_at > $2 OR (created_at = $2 AND id > $3)) ORDER BY created_at, id LIMIT $4",
         )
         .bind(user.to_string())
+        .bind(time)
+        .bind(id)
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;

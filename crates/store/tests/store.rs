@@ -89,7 +89,7 @@ async fn reopening_keeps_every_row() {
     let store = Store::open(&DatabaseUrl::sqlite(rig.folder.path().join("db.sqlite"))).await.unwrap();
     assert!(store.user_by_name("bob").await.unwrap().is_some());
     assert_eq!(store.newest_app("hello").await.unwrap().unwrap().version, "1");
-    assert_eq!(store.enclaves_of(&ALICE, 10).await.unwrap().len(), 1);
+    assert_eq!(store.enclaves_of(&ALICE, None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_version_never_changes_and_its_name_has_one_owner() {
     assert_eq!(rig.store.newest_app("hello").await.unwrap().unwrap().version, "0.9");
     assert_eq!(rig.store.app_version("hello", "1").await.unwrap().unwrap().digest, Digest::of(b"one"));
     assert_eq!(rig.store.app_by_digest(&Digest::of(b"two")).await.unwrap().unwrap().version, "0.9");
-    assert_eq!(rig.store.apps(10).await.unwrap().len(), 2);
+    assert_eq!(rig.store.apps(None, 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn nothing_starts_a_deleted_enclave() {
     assert!(!rig.store.remove_enclave(&id).await.unwrap());
     rig.store.want_deleted(&id, 8).await.unwrap();
     assert!(rig.store.enclave_of(&ALICE, "a").await.unwrap().is_none());
-    assert!(rig.store.enclaves_of(&ALICE, 10).await.unwrap().is_empty());
+    assert!(rig.store.enclaves_of(&ALICE, None, 10).await.unwrap().is_empty());
     assert!(matches!(
         rig.store.set_state(&id, State::Pending, State::Starting, None, 9).await,
         Err(StoreError::WrongState)

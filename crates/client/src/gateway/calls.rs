@@ -27,6 +27,13 @@ use crate::time;
 
 /// Bytes that are read from a file at a time.
 const CHUNK: usize = 64 << 10;
+/// A list that goes on for longer is cut; its `next_cursor` says so.
+const LIST_ROWS: usize = 10_000;
+
+/// A list's path with the cursor, which is base64url and needs no escape.
+fn page(path: &str, cursor: Option<&str>) -> String {
+    cursor.map_or_else(|| path.to_owned(), |cursor| format!("{path}?cursor={cursor}"))
+}
 
 impl Gateway {
     /// `POST /v1/users`.
@@ -84,7 +91,16 @@ impl Gateway {
     /// # Errors
     /// What the gateway says.
     pub async fn apps(&mut self) -> Result<AppList, Error> {
-        self.json(Call::new(Method::GET, paths::APPS, As::User)).await
+        let mut all = AppList { apps: Vec::new(), next_cursor: None };
+        loop {
+            let path = page(paths::APPS, all.next_cursor.as_deref());
+            let next: AppList = self.json(Call::new(Method::GET, &path, As::User)).await?;
+            all.apps.extend(next.apps);
+            all.next_cursor = next.next_cursor;
+            if all.next_cursor.is_none() || all.apps.len() >= LIST_ROWS {
+                return Ok(all);
+            }
+        }
     }
 
     /// `GET /v1/apps/{name}`, the newest version.
@@ -180,7 +196,16 @@ impl Gateway {
     /// # Errors
     /// What the gateway says.
     pub async fn enclaves(&mut self) -> Result<EnclaveList, Error> {
-        self.json(Call::new(Method::GET, paths::ENCLAVES, As::User)).await
+        let mut all = EnclaveList { enclaves: Vec::new(), next_cursor: None };
+        loop {
+            let path = page(paths::ENCLAVES, all.next_cursor.as_deref());
+            let next: EnclaveList = self.json(Call::new(Method::GET, &path, As::User)).await?;
+            all.enclaves.extend(next.enclaves);
+            all.next_cursor = next.next_cursor;
+            if all.next_cursor.is_none() || all.enclaves.len() >= LIST_ROWS {
+                return Ok(all);
+            }
+        }
     }
 
     /// `GET /v1/enclaves/{name}`.

@@ -49,6 +49,29 @@ async fn watching_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_list_comes_in_pages() {
+    let rig = rig().await;
+    let alice = alice(&rig).await;
+    for name in ["one", "two"] {
+        create(&alice, name).await;
+    }
+    let first = alice.get("/v1/enclaves?limit=1").await.expect(StatusCode::OK);
+    assert_eq!(first["enclaves"].as_array().unwrap().len(), 1);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = alice.get(&format!("/v1/enclaves?limit=1&cursor={cursor}")).await.expect(StatusCode::OK);
+    assert_ne!(first["enclaves"][0]["name"], second["enclaves"][0]["name"]);
+    assert_eq!(second.get("next_cursor"), None);
+    for query in ["limit=0", "limit=101", "limit=x", "limit=1&limit=2", "cursor=", "cursor=%00", "page=2"] {
+        alice.get(&format!("/v1/enclaves?{query}")).await.refused("malformed");
+        alice.get(&format!("/v1/apps?{query}")).await.refused("malformed");
+    }
+    assert_eq!(
+        alice.get("/v1/apps?limit=1").await.expect(StatusCode::OK)["apps"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[tokio::test]
 async fn a_failed_start_says_why() {
     let rig = rig().await;
     let alice = alice(&rig).await;
