@@ -24,3 +24,7 @@ pub const LOG_BYTES: u32 = 256 << 10;
 pub const PAGE_ROWS: u32 = 100;
 /// Longest cursor of a list, in bytes.
 pub const CURSOR_BYTES: usize = 512;
+/// Events that are kept of one enclave.
+pub const EVENTS: u64 = 200;
+/// Longest `idle_timeout`, `max_age` and extension, in seconds: a year.
+pub const LIFETIME_SECONDS: u64 = 366 * 86_400;

@@ -187,7 +187,7 @@ impl Keeper {
         }
         let Ok(Some(row)) = self.parts.store.enclave(&self.id).await else { return };
         match row.state {
-            State::Stopped => {}
+            State::Stopped | State::Deleting | State::Deleted => {}
             State::Pending | State::Failed | State::Stopping => {
                 self.parts.move_row(&self.id, row.state, State::Stopped, None).await;
             }

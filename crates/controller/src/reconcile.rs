@@ -39,7 +39,7 @@ pub(crate) async fn reconcile(parts: &Parts) -> Result<Vec<Row>, StoreError> {
 
 async fn finish_stop(parts: &Parts, row: &Row) {
     match row.state {
-        State::Stopped | State::Failed => {}
+        State::Stopped | State::Failed | State::Deleting | State::Deleted => {}
         State::Pending => parts.move_row(&row.id, State::Pending, State::Stopped, None).await,
         State::Stopping => parts.move_row(&row.id, State::Stopping, State::Stopped, None).await,
         State::Starting | State::Running => {

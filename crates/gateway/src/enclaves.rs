@@ -61,6 +61,8 @@ pub(crate) async fn create(
         version_digest: app.digest,
         owner,
         host: enclave_host(name.as_str(), &caller.name),
+        idle_timeout: request.idle_timeout,
+        max_age: request.max_age,
         created_at: now(),
     };
     shared.store.create_enclave(&enclave, shared.quota.into()).await?;
@@ -199,6 +201,14 @@ fn view(shared: &Shared, enclave: store::Enclave) -> Enclave {
         version_digest: enclave.version_digest,
         state: enclave.state,
         reason: enclave.reason,
+        cause: None,
+        message: None,
+        queue_position: None,
+        queue_size: None,
+        stops_at: None,
+        stop_reason: None,
+        idle_timeout: None,
+        max_age: None,
         incarnation: enclave.incarnation,
         host: enclave.host,
         edge: shared.edge.clone(),

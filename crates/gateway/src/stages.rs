@@ -116,10 +116,14 @@ async fn follow_call(
     let mut stream = shared.controller.start(id).await?;
     while let Some(stage) = stream.message().await? {
         let stage = Stage {
+            seq: 0,
             name: stage.name,
             message: stage.message.chars().take(MESSAGE).collect(),
             reason: Some(stage.reason).filter(|reason| !reason.is_empty()),
+            cause: None,
             progress: stage.progress.min(100),
+            queue_position: None,
+            queue_size: None,
         };
         let last = is_last(&stage);
         push(stages, stage);
@@ -182,7 +186,7 @@ fn from_store(shared: &Arc<Shared>, enclave: &store::Enclave) -> Result<Seen, Re
             });
             Ok(seen)
         }
-        EnclaveState::Stopping | EnclaveState::Stopped => {
+        EnclaveState::Stopping | EnclaveState::Stopped | EnclaveState::Deleting | EnclaveState::Deleted => {
             Err(Refusal::new(Code::WrongState, "the enclave is stopped"))
         }
     }
@@ -208,22 +212,37 @@ async fn watch_row(shared: &Shared, id: &EnclaveId, stages: &watch::Sender<Vec<S
 
 fn summary(enclave: &store::Enclave) -> Stage {
     let stage = |name: &str, message: &str, progress| Stage {
+        seq: 0,
         name: name.into(),
         message: message.into(),
         reason: None,
+        cause: None,
         progress,
+        queue_position: None,
+        queue_size: None,
     };
     match enclave.state {
         EnclaveState::Pending => stage("prepare", "waits for its start", 0),
         EnclaveState::Starting => stage("spawn", "starts", 50),
         EnclaveState::Running => stage("ready", "answers", 100),
         EnclaveState::Failed => failed_stage(enclave.reason.clone()),
-        EnclaveState::Stopping | EnclaveState::Stopped => failed_stage(Some("stopped".into())),
+        EnclaveState::Stopping | EnclaveState::Stopped | EnclaveState::Deleting | EnclaveState::Deleted => {
+            failed_stage(Some("stopped".into()))
+        }
     }
 }
 
 fn failed_stage(reason: Option<String>) -> Stage {
-    Stage { name: "failed".into(), message: "the start has failed".into(), reason, progress: 100 }
+    Stage {
+        seq: 0,
+        name: "failed".into(),
+        message: "the start has failed".into(),
+        reason,
+        cause: None,
+        progress: 100,
+        queue_position: None,
+        queue_size: None,
+    }
 }
 
 fn is_last(stage: &Stage) -> bool {

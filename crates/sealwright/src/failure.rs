@@ -145,6 +145,7 @@ fn next_step(error: &Error) -> Option<String> {
         Error::NotRunning { name, state, .. } => match state {
             State::Pending | State::Starting | State::Stopping => format!("sealwright enclave show {name}"),
             State::Failed => format!("sealwright enclave logs {name}"),
+            State::Deleting | State::Deleted => "sealwright enclave list".to_owned(),
             State::Stopped | State::Running => format!("sealwright enclave start {name}"),
         },
         _ => return None,

@@ -35,8 +35,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that was idle for longer is asked first whether it is alive.
 const FRESH: Duration = Duration::from_millis(500);
-pub(crate) const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "start", include_str!("../migrations/0001_start.sql"))];
+pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "start", include_str!("../migrations/0001_start.sql")),
+    (5, "lifecycle", include_str!("../migrations/0005_lifecycle.sql")),
+];
 
 /// Settings of a SQLite connection; the busy timeout is for other processes that write.
 const SQLITE: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";

@@ -35,6 +35,10 @@ pub struct NewEnclave {
     pub owner: Digest,
     /// Full host name, unique.
     pub host: String,
+    /// Seconds without activity after which it is stopped.
+    pub idle_timeout: Option<u64>,
+    /// Seconds after its start at which it is stopped.
+    pub max_age: Option<u64>,
     /// Unix seconds.
     pub created_at: u64,
 }

@@ -56,6 +56,8 @@ fn enclave(number: u8, user: UserId, name: &str) -> NewEnclave {
         version_digest: Digest::of(b"one"),
         owner: Digest::of(b"owner"),
         host: format!("{name}-{user}.enclaves.localhost"),
+        idle_timeout: None,
+        max_age: None,
         created_at: 7,
     }
 }

@@ -186,8 +186,13 @@ impl Gateway {
         app: &AppName,
         version: &AppVersion,
     ) -> Result<Enclave, Error> {
-        let question =
-            CreateEnclave { name: name.to_string(), app: app.clone(), version: Some(version.clone()) };
+        let question = CreateEnclave {
+            name: name.to_string(),
+            app: app.clone(),
+            version: Some(version.clone()),
+            idle_timeout: None,
+            max_age: None,
+        };
         self.json(Call::new(Method::POST, paths::ENCLAVES, As::User).with_json(&question)?).await
     }
 

@@ -225,6 +225,8 @@ async fn fill(store: &Store, manifest: &Manifest) {
         version_digest: manifest.digest(),
         owner: Digest::of(b"owner"),
         host: HOST.into(),
+        idle_timeout: None,
+        max_age: None,
         created_at: 1,
     };
     store.create_enclave(&enclave, Quota::default()).await.unwrap();

@@ -23,7 +23,15 @@ impl Store {
             (_, Desired::Deleted) => return Err(StoreError::NotFound),
             (State::Failed, Desired::Running) => return Ok(()), // counted already
             (State::Stopped | State::Failed, Desired::Stopped | Desired::Running) => {}
-            (State::Pending | State::Starting | State::Running | State::Stopping, _) => {
+            (
+                State::Pending
+                | State::Starting
+                | State::Running
+                | State::Stopping
+                | State::Deleting
+                | State::Deleted,
+                _,
+            ) => {
                 return Err(StoreError::WrongState);
             }
         }
@@ -133,7 +141,7 @@ impl Store {
 /// The steps that there are. A state may follow itself, and `starting` may follow any: after a crash the next run takes up what was left.
 fn is_step(from: State, to: State) -> bool {
     match to {
-        State::Pending => false,
+        State::Pending | State::Deleting | State::Deleted => false,
         State::Starting => true,
         State::Running => from == State::Starting,
         State::Stopping => from != State::Stopped,
