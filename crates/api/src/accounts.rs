@@ -5,6 +5,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
+use crate::factors::SecondFactor;
 
 /// `POST /v1/users` (201 with [`User`]) and `POST /v1/sessions` (200 with [`Tokens`]).
 #[derive(Clone, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub struct Credentials {
     pub name: String,
     /// At least 15 characters, at most 1024 bytes.
     pub password: Secret,
+    /// At a login to an account that has second factors: one of them. Without it the answer is `second_factor_required`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<SecondFactor>,
 }
 
 /// An account.

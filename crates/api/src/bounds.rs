@@ -2,6 +2,8 @@
 
 /// Largest JSON request body, in bytes.
 pub const JSON_BODY_BYTES: usize = 1 << 20;
+/// Largest form, in bytes.
+pub const FORM_BODY_BYTES: usize = 16 << 10;
 /// Largest body of `POST /v1/apps`, in bytes: manifests are long.
 pub const APP_BODY_BYTES: usize = 8 << 20;
 /// Largest blob, in bytes.
@@ -28,3 +30,5 @@ pub const CURSOR_BYTES: usize = 512;
 pub const EVENTS: u64 = 200;
 /// Longest `idle_timeout`, `max_age` and extension, in seconds: a year.
 pub const LIFETIME_SECONDS: u64 = 366 * 86_400;
+/// Longest name of a passkey, in bytes.
+pub const PASSKEY_NAME_BYTES: usize = 64;

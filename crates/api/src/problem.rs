@@ -1,6 +1,6 @@
 //! Errors over HTTP (RFC 9457) and the stable codes that programs may rely on.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct Problem {
     pub detail: String,
     /// Id that the operator finds in the logs.
     pub request_id: String,
+    /// With `second_factor_required`: which ones the account has, of `totp`, `passkey` and `recovery_code`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factors: Vec<String>,
 }
 
 impl Problem {
@@ -36,6 +39,7 @@ impl Problem {
             code: code.as_str().into(),
             detail,
             request_id,
+            factors: Vec::new(),
         }
     }
 
@@ -86,6 +90,8 @@ codes! {
     InvalidName = "invalid_name", 400, "the name is not allowed";
     /// A password is too short or too long.
     InvalidPassword = "invalid_password", 400, "the password is not allowed";
+    /// A new passkey's answer is malformed, for another site, or for another challenge.
+    InvalidPasskey = "invalid_passkey", 400, "the passkey can't be added";
     /// A digest is not 64 lower-case hex.
     InvalidDigest = "invalid_digest", 400, "the digest is not SHA-256 in lower-case hex";
     /// Uploaded bytes have another digest than their path says.
@@ -104,6 +110,16 @@ codes! {
     SessionRevoked = "session_revoked", 401, "the session has ended";
     /// A refresh token came a second time; the session has been ended.
     RefreshReused = "refresh_reused", 401, "the refresh token was used before; the session has been ended";
+    /// The password was right and a second factor is needed too; `factors` says which there are.
+    SecondFactorRequired = "second_factor_required", 401, "a second factor is needed";
+    /// The second factor is wrong, was used before, or the account has none of this kind.
+    SecondFactorInvalid = "second_factor_invalid", 401, "the second factor is not valid";
+    /// The passkey is unknown, or what it said is not acceptable.
+    PasskeyRefused = "passkey_refused", 401, "the passkey is refused";
+    /// This changes how the account is opened: the password or a second factor has to be given again, and the one given is wrong.
+    ProofRequired = "proof_required", 403, "prove again that it is you";
+    /// A page of another origin sent this.
+    CrossSite = "cross_site", 403, "the request comes from another site";
     /// This needs a TLS client certificate.
     CertificateRequired = "certificate_required", 403, "a client certificate is needed";
     /// The client certificate's key is not the enclave's owner.
@@ -122,6 +138,8 @@ codes! {
     VersionConflict = "version_conflict", 409, "this version was published with other content";
     /// Blobs of the manifest have not been uploaded.
     BlobsMissing = "blobs_missing", 409, "upload the files first";
+    /// This passkey is registered, or the account has as many as allowed.
+    PasskeyConflict = "passkey_conflict", 409, "the passkey can't be added to this account";
     /// The enclave is in a state that does not allow this.
     WrongState = "wrong_state", 409, "the enclave's state does not allow this";
     /// The user has as many active enclaves as allowed.
@@ -130,6 +148,8 @@ codes! {
     TooLarge = "too_large", 413, "the body is too large";
     /// The body's media type is not the one needed.
     UnsupportedMediaType = "unsupported_media_type", 415, "the media type is not supported";
+    /// Too many wrong second factors, or too many devices that wait; see `Retry-After`.
+    TooManyAttempts = "too_many_attempts", 429, "too many attempts";
     /// Our fault; the request id leads to the cause.
     Internal = "internal", 500, "an error of ours";
     /// Too much work at once; see `Retry-After`.

@@ -57,6 +57,8 @@ paths! {
     signer_socket = "run/signer.sock";
     /// The verifier.
     verifier_socket = "run/verifier.sock";
+    /// Seals second factors in the database.
+    factors_key = "factors.key";
     /// Public keys of tokens.
     jwks = "run/jwks.json";
     /// The client's context.

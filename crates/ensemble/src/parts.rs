@@ -151,6 +151,7 @@ async fn bind(
         connections: 1024,
         quota: gateway::Quota::default(),
         hashing: gateway::Hashing::default(),
+        factors: gateway::Factors { key_file: layout.factors_key(), public_origin: None },
     };
     let gateway = match gateway::Gateway::bind(config(wanted), deps()?).await {
         Ok(gateway) => gateway,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use names::TrustDomain;
 use serde::{Deserialize, Serialize};
 
+use crate::Origin;
+
 /// The configuration file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,10 +33,24 @@ pub struct Config {
     /// The pool that hashes passwords.
     #[serde(default)]
     pub hashing: Hashing,
+    /// Second factors and pages.
+    pub factors: Factors,
 }
 
 const fn default_connections() -> usize {
     1024
+}
+
+/// Second factors and pages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Factors {
+    /// Seals second factors in the database; made at the first start. All gateways of a deployment need the same one, and a backup of the
+    /// database is worth little without it.
+    pub key_file: PathBuf,
+    /// How browsers reach the gateway: `https://HOST[:PORT]`. Passkeys are bound to the host. `https://localhost:PORT` where nothing is said.
+    #[serde(default)]
+    pub public_origin: Option<Origin>,
 }
 
 /// Enclaves per user.

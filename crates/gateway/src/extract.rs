@@ -1,11 +1,13 @@
 //! What routes take from a request: JSON within bounds, and who is calling.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::Code;
-use api::bounds::{JSON_BODY_BYTES, TOKEN_BYTES};
+use api::bounds::{FORM_BODY_BYTES, JSON_BODY_BYTES, TOKEN_BYTES};
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
@@ -36,20 +38,44 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
         if !json {
             return Err(Refusal::new(Code::UnsupportedMediaType, "send application/json"));
         }
-        if declared_length(request.headers()).is_some_and(|length| length > LIMIT as u64) {
-            return Err(too_large(LIMIT));
-        }
-        let body = Limited::new(request.into_body(), LIMIT).collect();
-        let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(LIMIT)),
-            Ok(Err(_)) => return Err(Refusal::new(Code::Malformed, "the body did not arrive whole")),
-            Err(_) => return Err(Refusal::new(Code::RequestTimeout, "the body took too long")),
-        };
+        let bytes = read(request, LIMIT).await?;
         // The sender sees what is wrong with its own bytes; the log does not, because there may be a password in them.
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| Refusal::new(Code::Malformed, error.to_string()))
+    }
+}
+
+/// A form (`application/x-www-form-urlencoded`), as OAuth sends it. Unknown fields are passed over (RFC 6749, 3.1), repeated ones refused.
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+        let form = media_type(request.headers())
+            .is_some_and(|media| media.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+        if !form {
+            return Err(Refusal::new(Code::UnsupportedMediaType, "send application/x-www-form-urlencoded"));
+        }
+        let bytes = read(request, FORM_BODY_BYTES).await?;
+        serde_urlencoded::from_bytes(&bytes)
+            .map(Self)
+            .map_err(|error| Refusal::new(Code::Malformed, error.to_string()))
+    }
+}
+
+/// The whole body, within a size and a time.
+async fn read(request: Request, limit: usize) -> Result<Bytes, Refusal> {
+    if declared_length(request.headers()).is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    let body = Limited::new(request.into_body(), limit).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Ok(Err(_)) => Err(Refusal::new(Code::Malformed, "the body did not arrive whole")),
+        Err(_) => Err(Refusal::new(Code::RequestTimeout, "the body took too long")),
     }
 }
 
@@ -73,6 +99,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
         Ok(parts.extensions.get().copied().unwrap_or(Self::Anonymous))
+    }
+}
+
+/// Where a connection comes from; in the extensions of its requests. No Display: addresses are kept and logged only as keyed marks.
+#[derive(Clone, Copy)]
+pub(crate) struct Address(pub(crate) IpAddr);
+
+impl Address {
+    /// What one customer of a network has: the whole IPv4 address, the first 64 bits of an IPv6 one.
+    pub(crate) fn network(&self) -> Vec<u8> {
+        match self.0.to_canonical() {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets()[..8].to_vec(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Address {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let missing = || Refusal::internal(std::io::Error::other("the connection has no address"));
+        parts.extensions.get().copied().ok_or_else(missing)
     }
 }
 

@@ -9,12 +9,15 @@ mod blobs;
 mod certificate;
 mod config;
 mod controller;
+mod device;
 mod enclaves;
 mod extract;
+mod factors;
 mod hashing;
 mod listen;
 mod meta;
 mod names;
+mod origin;
 mod refusal;
 mod routes;
 mod sessions;
@@ -32,7 +35,8 @@ use server::Tasks;
 use store::Store;
 use tokio::net::TcpListener;
 
-pub use config::{Config, Hashing, Quota};
+pub use config::{Config, Factors, Hashing, Quota};
+pub use origin::{NotAnOrigin, Origin};
 pub use routes::paths;
 
 use shared::Shared;
@@ -79,7 +83,9 @@ impl Gateway {
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
         let address = listener.local_addr().context("local address")?;
         let connections = config.connections;
-        let shared = Shared::build(config, deps.store, deps.token_key, deps.tasks).await?;
+        let origin =
+            config.factors.public_origin.clone().unwrap_or_else(|| Origin::localhost(address.port()));
+        let shared = Shared::build(config, origin, deps.store, deps.token_key, deps.tasks).await?;
         Ok(Self { listener, address, connections, acceptor, shared: Arc::new(shared) })
     }
 

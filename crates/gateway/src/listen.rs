@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::certificate::Peer;
+use crate::extract::Address;
 
 /// From the first byte of a request's head, or since the last answer, to the end of the head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,9 +46,15 @@ pub(crate) async fn serve(
             accepted = accept(&listener, &free) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let connection =
-                    one_connection(stream, acceptor.clone(), router.clone(), tasks.stopping(), permit);
+            Ok((stream, address, permit)) => {
+                let connection = one_connection(
+                    stream,
+                    address,
+                    acceptor.clone(),
+                    router.clone(),
+                    tasks.stopping(),
+                    permit,
+                );
                 tasks.spawn(connection);
             }
             Err(error) => {
@@ -61,14 +68,15 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, Address, OwnedSemaphorePermit)> {
     let permit = Arc::clone(free).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, Address(address.ip()), permit))
 }
 
 async fn one_connection(
     stream: TcpStream,
+    address: Address,
     acceptor: Acceptor,
     router: Router,
     stopping: impl Future<Output = ()>,
@@ -80,17 +88,23 @@ async fn one_connection(
         shaken = acceptor.accept(stream) => shaken,
     };
     match shaken {
-        Ok(connection) => answer(connection, router, stopping).await,
+        Ok(connection) => answer(connection, address, router, stopping).await,
         Err(error) => debug!(error = %chain(&error), "no connection"),
     }
     drop(permit);
 }
 
-async fn answer(connection: Connection<TcpStream>, router: Router, stopping: impl Future<Output = ()>) {
+async fn answer(
+    connection: Connection<TcpStream>,
+    address: Address,
+    router: Router,
+    stopping: impl Future<Output = ()>,
+) {
     let peer = Peer::of(connection.peer.as_ref());
     let builder = http(connection.application.as_deref() == Some(ALPN_HTTP2));
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(address);
         router.clone().oneshot(request)
     });
     let exchange = builder.serve_connection(TokioIo::new(connection.stream), service);

@@ -31,6 +31,10 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 pub(crate) struct Refusal {
     code: Code,
     detail: Cow<'static, str>,
+    /// Seconds after which it may be tried again.
+    retry_after: Option<u64>,
+    /// Second factors that would help.
+    factors: Vec<String>,
     /// For the log only.
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -38,7 +42,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal with a sentence for the caller.
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), cause: None }
+        Self { code, detail: detail.into(), retry_after: None, factors: Vec::new(), cause: None }
     }
 
     /// The same with the cause that goes to the log.
@@ -47,12 +51,22 @@ impl Refusal {
         detail: impl Into<Cow<'static, str>>,
         cause: impl Error + Send + Sync + 'static,
     ) -> Self {
-        Self { code, detail: detail.into(), cause: Some(Box::new(cause)) }
+        Self { cause: Some(Box::new(cause)), ..Self::new(code, detail) }
     }
 
     /// Our fault: the caller learns nothing but the request's id.
     pub(crate) fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         Self::because(Code::Internal, "see the server's log under this request id", cause)
+    }
+
+    /// The same, with the seconds after which it may be tried again.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The same, with the second factors that would help.
+    pub(crate) fn factors(self, factors: Vec<String>) -> Self {
+        Self { factors, ..self }
     }
 
     /// The code.
@@ -62,7 +76,7 @@ impl Refusal {
 
     fn problem(&self, request_id: &str) -> Problem {
         let detail = self.detail.chars().take(DETAIL).collect();
-        Problem::new(self.code, detail, request_id.to_owned())
+        Problem { factors: self.factors.clone(), ..Problem::new(self.code, detail, request_id.to_owned()) }
     }
 
     fn log(&self) {
@@ -183,6 +197,9 @@ fn write_problem(response: &mut Response, refusal: &Refusal, id: &str) {
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
         }
         _ => {}
+    }
+    if let Some(seconds) = refusal.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     *response.body_mut() = Body::from(body);
 }

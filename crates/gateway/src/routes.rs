@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
-use crate::{apps, blobs, enclaves, meta, refusal, sessions, users};
+use crate::{apps, blobs, device, enclaves, factors, meta, origin, refusal, sessions, users};
 
 /// The routes of one area.
 #[derive(Default)]
@@ -42,6 +42,8 @@ fn all() -> Routes {
         .merge(meta::routes())
         .merge(users::routes())
         .merge(sessions::routes())
+        .merge(factors::routes())
+        .merge(device::routes())
         .merge(blobs::routes())
         .merge(apps::routes())
         .merge(enclaves::routes())
@@ -59,6 +61,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .router
         .fallback(meta::no_such_route)
         .method_not_allowed_fallback(meta::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), origin::refuse_cross_site))
         .layer(axum::middleware::from_fn(refusal::answer))
         .with_state(shared)
 }

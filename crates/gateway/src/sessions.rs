@@ -16,6 +16,7 @@ use store::{NewSession, Rotation, SessionId, UserId};
 
 use crate::certificate::Peer;
 use crate::extract::{Caller, Json};
+use crate::factors;
 use crate::hashing::Checked;
 use crate::names::AccountName;
 use crate::refusal::Refusal;
@@ -58,18 +59,30 @@ pub(crate) async fn log_in(
         Checked::Right => {}
         Checked::RightAndStale(hash) => shared.store.set_password_hash(&user.id, &hash).await?,
     }
+    factors::check(&shared, &user.id, credentials.second_factor).await?;
+    let cnf = peer.certificate().map(|certificate| certificate.thumbprint);
+    open(&shared, &user, cnf, u64::MAX).await.map(axum::Json)
+}
+
+/// A new session of somebody who has proved to be this user, with its first tokens. It ends at `no_later_than` at the latest (unix seconds).
+pub(crate) async fn open(
+    shared: &Shared,
+    user: &store::User,
+    cnf: Option<Digest>,
+    no_later_than: u64,
+) -> Result<Tokens, Refusal> {
     let (refresh_token, refresh_hash) = new_refresh_token()?;
     let session = NewSession {
         id: SessionId::from_bytes(random()?),
         user: user.id,
         refresh_hash,
-        cnf: peer.certificate().map(|certificate| certificate.thumbprint),
+        cnf,
         created_at: now(),
-        expires_at: now().saturating_add(SESSION_LIFE),
+        expires_at: now().saturating_add(SESSION_LIFE).min(no_later_than),
     };
     shared.store.create_session(&session).await?;
     tracing::info!(user = %user.id, session = %session.id, bound = session.cnf.is_some(), "logged in");
-    answer(&shared, &user.id, user.name, &session.id, session.cnf.as_ref(), refresh_token)
+    answer(shared, &user.id, user.name.clone(), &session.id, session.cnf.as_ref(), refresh_token)
 }
 
 /// `POST /v1/sessions/refresh`
@@ -90,6 +103,7 @@ pub(crate) async fn refresh(
             let user = shared.store.user(&session.user).await?;
             let user = user.ok_or_else(|| Refusal::new(Code::SessionRevoked, "log in again"))?;
             answer(&shared, &user.id, user.name, &session.id, session.cnf.as_ref(), refresh_token)
+                .map(axum::Json)
         }
         Rotation::Reused(session) => {
             tracing::warn!(%session, "a refresh token came twice: session ended");
@@ -131,14 +145,14 @@ fn answer(
     session: &SessionId,
     certificate: Option<&Digest>,
     refresh_token: Secret,
-) -> Result<axum::Json<Tokens>, Refusal> {
+) -> Result<Tokens, Refusal> {
     let access_token = shared.tokens.for_session(user, session, certificate, now())?;
-    Ok(axum::Json(Tokens {
+    Ok(Tokens {
         access_token: Secret::new(access_token),
         refresh_token,
         expires_in: SESSION_TOKEN_LIFE,
         user: User { id: user.to_string(), name },
-    }))
+    })
 }
 
 /// 32 random bytes, and the hash under which they are stored: with so many random bits a plain hash is enough.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ::factors::SealingKey;
 use anyhow::Context as _;
 use packing::Blobs;
 use server::Tasks;
@@ -15,7 +16,7 @@ use crate::controller::Controller;
 use crate::hashing::Hasher;
 use crate::stages::Stages;
 use crate::tokens::Tokens;
-use crate::{Config, Quota};
+use crate::{Config, Origin, Quota};
 
 /// Uploads that are written at one time.
 const UPLOADS: usize = 16;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) hasher: Hasher,
+    pub(crate) sealing: SealingKey,
+    pub(crate) origin: Origin,
     pub(crate) tokens: Tokens,
     pub(crate) controller: Controller,
     pub(crate) stages: Stages,
@@ -37,6 +40,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) async fn build(
         config: Config,
+        origin: Origin,
         store: Store,
         token_key: Arc<dyn pki::SigningKey>,
         tasks: Tasks,
@@ -47,11 +51,15 @@ impl Shared {
         write_whole(&config.jwks, tokens.key_set().as_bytes())
             .with_context(|| format!("write {}", config.jwks.display()))?;
         let hasher = Hasher::start(config.hashing).await.context("hash the stand-in password")?;
+        let sealing =
+            SealingKey::open_or_make(&config.factors.key_file).context("key file of second factors")?;
         Ok(Self {
             store,
             blobs,
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             hasher,
+            sealing,
+            origin,
             tokens,
             controller: Controller::new(&config.controller),
             stages: Stages::default(),

@@ -40,6 +40,7 @@ impl Problem {
             code: self.code.clone(),
             detail: self.detail.clone(),
             request_id: self.request_id.clone(),
+            factors: Vec::new(),
         };
         // Texts and a number always have a JSON form.
         serde_json::to_vec(&problem).unwrap_or_default()

@@ -61,7 +61,11 @@ impl Gateway {
     }
 
     fn credentials(&self, sign_in: &SignIn) -> Credentials {
-        Credentials { name: self.profile.user().to_string(), password: sign_in.password.clone() }
+        Credentials {
+            name: self.profile.user().to_string(),
+            password: sign_in.password.clone(),
+            second_factor: None,
+        }
     }
 
     /// `DELETE /v1/sessions/current`; the session is forgotten here in any case.

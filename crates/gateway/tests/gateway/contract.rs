@@ -21,7 +21,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// Codes of requests that reach no operation.
-const BEFORE_ROUTES: [&str; 2] = ["no_such_route", "method_not_allowed"];
+const BEFORE_ROUTES: [&str; 3] = ["no_such_route", "method_not_allowed", "cross_site"];
 
 /// Panics where the answer is not what the document promises.
 #[track_caller]

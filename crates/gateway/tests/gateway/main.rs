@@ -4,8 +4,10 @@
 mod accounts;
 mod apps;
 mod contract;
+mod device;
 mod enclaves;
 mod fake_controller;
 mod protocol;
 mod rig;
+mod second_factors;
 mod tokens;

@@ -9,7 +9,7 @@ use attested_tls::{
     AnchoredConnector, Application, CertificateSlot, Connection, LocalKey, NoServerName, ServerIdentity,
 };
 use bytes::Bytes;
-use gateway::{Config, Deps, Gateway, Hashing, Quota};
+use gateway::{Config, Deps, Factors, Gateway, Hashing, Quota};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -86,6 +86,7 @@ fn config(folder: &Path) -> Config {
         connections: 256,
         quota: Quota { active: 2, total: 3 },
         hashing: Hashing { threads: 2, queue: 64 },
+        factors: Factors { key_file: folder.join("factors.key"), public_origin: None },
     }
 }
 

@@ -71,11 +71,21 @@ fn write_out_one(operation: &mut Map<String, Value>, schemas: &Value, machinery:
     Ok(())
 }
 
+/// A status may have several media types, each described once: OAuth's errors stand beside ours.
 fn insert(responses: &mut Map<String, Value>, status: &str, answer: Value) -> Result<()> {
-    match responses.insert(status.into(), answer) {
-        None => Ok(()),
-        Some(_) => Err(anyhow!("status {status} is described twice")),
+    let Some(before) = responses.get_mut(status) else {
+        responses.insert(status.into(), answer);
+        return Ok(());
+    };
+    let twice = || anyhow!("status {status} is described twice");
+    let more = answer["content"].as_object().ok_or_else(twice)?;
+    let content = before["content"].as_object_mut().ok_or_else(twice)?;
+    for (media, schema) in more {
+        if content.insert(media.clone(), schema.clone()).is_some() {
+            return Err(twice());
+        }
     }
+    Ok(())
 }
 
 fn reference(schema: &str) -> Value {
