@@ -51,6 +51,8 @@ case $what in test | all)
     need tpm2_checkquote tpm2-tools
     type -P kill >/dev/null || missing+=(procps) # bash has one of its own
     need nginx nginx-light
+    # Off the PATH: one version beside another.
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || missing+=(postgresql)
     python_with_cryptography || missing+=(python3-cryptography)
     need git git
 esac
@@ -78,13 +80,16 @@ install_as_root() {
         echo "install: apt-get update (the package lists do not know them)"
         apt-get update -q
     fi
-    # nginx is only an example to be measured and started by us: keep Debian from starting it on port 80.
-    local guard=/usr/sbin/policy-rc.d
-    if [[ " ${missing[*]} " == *" nginx-light "* && ! -e $guard ]]; then
+    # Tests start their own nginx and PostgreSQL: keep Debian from starting them on port 80 and 5432.
+    local guard=/usr/sbin/policy-rc.d started=() package
+    for package in nginx-light postgresql; do
+        [[ " ${missing[*]} " != *" $package "* ]] || started+=("${package%-light}")
+    done
+    if [ ${#started[@]} -gt 0 ] && [ ! -e $guard ]; then
         printf '#!/bin/sh\nexit 101\n' >"$guard"
         chmod 755 "$guard"
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-        echo "install: nginx gets installed, but is not started"
+        echo "install: installed, but not started: ${started[*]}"
     fi
     echo "install: apt-get install --no-install-recommends ${missing[*]}"
     if ! apt-get install -q -y --no-install-recommends "${missing[@]}"; then
@@ -92,8 +97,8 @@ install_as_root() {
         apt-get update -q
         apt-get install -q -y --no-install-recommends "${missing[@]}"
     fi
-    if [[ " ${missing[*]} " == *" nginx-light "* ]] && [ -d /run/systemd/system ]; then
-        systemctl disable --now nginx >/dev/null 2>&1 || true
+    if [ -d /run/systemd/system ]; then
+        for package in "${started[@]}"; do systemctl disable --now "$package" >/dev/null 2>&1 || true; done
     fi
 }
 

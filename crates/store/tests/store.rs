@@ -1,31 +1,35 @@
-//! The store on a real SQLite file.
+//! The store on a real SQLite file and on a real PostgreSQL server.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::os::unix::fs::PermissionsExt;
 
 use api::enclaves::State;
+use fixtures::{Database, Kind, on_both_databases};
 use names::{Digest, EnclaveId};
 use store::{
-    DatabaseUrl, Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Rotation, SessionId,
-    Store, StoreError, User, UserId,
+    Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Rotation, SessionId, Store,
+    StoreError, User, UserId,
 };
 
 struct Rig {
     store: Store,
-    folder: tempfile::TempDir,
+    database: Database,
 }
 
 const ALICE: UserId = UserId::from_bytes([1; 16]);
 const BOB: UserId = UserId::from_bytes([2; 16]);
 
-async fn rig() -> Rig {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
+async fn rig(database: Database) -> Rig {
+    let store = open(&database).await;
     for (id, name) in [(ALICE, "alice"), (BOB, "bob")] {
         store.create_user(&user(id, name)).await.unwrap();
     }
     store.publish_app(&app(ALICE, "1", b"one")).await.unwrap();
-    Rig { store, folder }
+    Rig { store, database }
+}
+
+async fn open(database: &Database) -> Store {
+    Store::open(&database.url().parse().unwrap()).await.unwrap()
 }
 
 fn user(id: UserId, name: &str) -> User {
@@ -73,47 +77,59 @@ fn session(number: u8, cnf: Option<Digest>) -> NewSession {
     }
 }
 
+on_both_databases! {
+    reopening_keeps_every_row,
+    user_names_are_unique,
+    a_user_is_found_by_exactly_its_name,
+    a_spent_refresh_token_ends_the_session,
+    parallel_rotations_have_one_winner,
+    a_bound_session_needs_its_certificate,
+    sessions_end_and_are_bounded,
+    a_version_never_changes_and_its_name_has_one_owner,
+    names_are_per_user_and_the_quota_counts_active_enclaves,
+    a_state_changes_only_from_the_expected_one,
+    nothing_starts_a_deleted_enclave,
+    incarnations_are_never_given_twice,
+    a_process_is_recorded_for_its_incarnation_only,
+}
+
 #[tokio::test]
 async fn the_file_is_private() {
-    let rig = rig().await;
-    for entry in std::fs::read_dir(rig.folder.path()).unwrap() {
+    let rig = rig(Database::of(Kind::Sqlite)).await;
+    for entry in std::fs::read_dir(rig.database.folder()).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
     }
 }
 
 /// The original dropped its users table at each start (portal.md 1.1, 6).
-#[tokio::test]
-async fn reopening_keeps_every_row() {
-    let rig = rig().await;
+async fn reopening_keeps_every_row(database: Database) {
+    let rig = rig(database).await;
     rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
     rig.store.close().await;
-    let store = Store::open(&DatabaseUrl::sqlite(rig.folder.path().join("db.sqlite"))).await.unwrap();
+    let store = open(&rig.database).await;
     assert!(store.user_by_name("bob").await.unwrap().is_some());
     assert_eq!(store.newest_app("hello").await.unwrap().unwrap().version, "1");
     assert_eq!(store.enclaves_of(&ALICE, None, 10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn user_names_are_unique() {
-    let rig = rig().await;
+async fn user_names_are_unique(database: Database) {
+    let rig = rig(database).await;
     let again = rig.store.create_user(&user(UserId::from_bytes([3; 16]), "alice")).await;
     assert!(matches!(again, Err(StoreError::NameTaken)));
 }
 
 /// The original's lookup had no condition and returned the first row (portal.md 1.1, 1).
-#[tokio::test]
-async fn a_user_is_found_by_exactly_its_name() {
-    let rig = rig().await;
+async fn a_user_is_found_by_exactly_its_name(database: Database) {
+    let rig = rig(database).await;
     assert_eq!(rig.store.user_by_name("bob").await.unwrap().unwrap().id, BOB);
     for name in ["carol", "", "bo", "bob%", "' OR 1=1 --"] {
         assert!(rig.store.user_by_name(name).await.unwrap().is_none(), "{name}");
     }
 }
 
-#[tokio::test]
-async fn a_spent_refresh_token_ends_the_session() {
-    let rig = rig().await;
+async fn a_spent_refresh_token_ends_the_session(database: Database) {
+    let rig = rig(database).await;
     rig.store.create_session(&session(1, None)).await.unwrap();
     let (first, second, third) = (Digest::of(&[1]), Digest::of(b"second"), Digest::of(b"third"));
     assert!(
@@ -125,9 +141,8 @@ async fn a_spent_refresh_token_ends_the_session() {
 }
 
 /// CVE-2026-1035: two parallel exchanges of one refresh token.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn parallel_rotations_have_one_winner() {
-    let rig = rig().await;
+async fn parallel_rotations_have_one_winner(database: Database) {
+    let rig = rig(database).await;
     rig.store.create_session(&session(1, None)).await.unwrap();
     let tasks: Vec<_> = (0..50u8)
         .map(|number| {
@@ -144,9 +159,8 @@ async fn parallel_rotations_have_one_winner() {
     assert_eq!(winners, 1);
 }
 
-#[tokio::test]
-async fn a_bound_session_needs_its_certificate() {
-    let rig = rig().await;
+async fn a_bound_session_needs_its_certificate(database: Database) {
+    let rig = rig(database).await;
     let certificate = Digest::of(b"certificate");
     rig.store.create_session(&session(1, Some(certificate))).await.unwrap();
     let (old, new) = (Digest::of(&[1]), Digest::of(b"new"));
@@ -162,9 +176,8 @@ async fn a_bound_session_needs_its_certificate() {
     ));
 }
 
-#[tokio::test]
-async fn sessions_end_and_are_bounded() {
-    let rig = rig().await;
+async fn sessions_end_and_are_bounded(database: Database) {
+    let rig = rig(database).await;
     for number in 0..60 {
         rig.store.create_session(&session(number, None)).await.unwrap();
     }
@@ -177,9 +190,8 @@ async fn sessions_end_and_are_bounded() {
     assert_eq!(rig.store.prune_sessions(1000).await.unwrap(), 50);
 }
 
-#[tokio::test]
-async fn a_version_never_changes_and_its_name_has_one_owner() {
-    let rig = rig().await;
+async fn a_version_never_changes_and_its_name_has_one_owner(database: Database) {
+    let rig = rig(database).await;
     assert_eq!(rig.store.publish_app(&app(ALICE, "1", b"one")).await.unwrap(), Published::Before);
     assert!(matches!(
         rig.store.publish_app(&app(ALICE, "1", b"two")).await,
@@ -193,9 +205,8 @@ async fn a_version_never_changes_and_its_name_has_one_owner() {
     assert_eq!(rig.store.apps(None, 10).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn names_are_per_user_and_the_quota_counts_active_enclaves() {
-    let rig = rig().await;
+async fn names_are_per_user_and_the_quota_counts_active_enclaves(database: Database) {
+    let rig = rig(database).await;
     let quota = Quota { active: 2, total: 3 };
     rig.store.create_enclave(&enclave(1, ALICE, "a"), quota).await.unwrap();
     assert!(matches!(
@@ -225,9 +236,8 @@ async fn names_are_per_user_and_the_quota_counts_active_enclaves() {
     rig.store.want_running(&first, quota, 9).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_state_changes_only_from_the_expected_one() {
-    let rig = rig().await;
+async fn a_state_changes_only_from_the_expected_one(database: Database) {
+    let rig = rig(database).await;
     let id = EnclaveId::from_bytes([1; 16]);
     rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
     let set = async |from, to, reason| rig.store.set_state(&id, from, to, reason, 9).await;
@@ -243,9 +253,8 @@ async fn a_state_changes_only_from_the_expected_one() {
 }
 
 /// coder PR#20584: a build was allowed on a deleted workspace.
-#[tokio::test]
-async fn nothing_starts_a_deleted_enclave() {
-    let rig = rig().await;
+async fn nothing_starts_a_deleted_enclave(database: Database) {
+    let rig = rig(database).await;
     let id = EnclaveId::from_bytes([1; 16]);
     rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
     assert!(!rig.store.remove_enclave(&id).await.unwrap());
@@ -263,9 +272,8 @@ async fn nothing_starts_a_deleted_enclave() {
     assert!(rig.store.enclave(&id).await.unwrap().is_none());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn incarnations_are_never_given_twice() {
-    let rig = rig().await;
+async fn incarnations_are_never_given_twice(database: Database) {
+    let rig = rig(database).await;
     let id = EnclaveId::from_bytes([1; 16]);
     rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
     let tasks: Vec<_> = (0..20)
@@ -282,9 +290,8 @@ async fn incarnations_are_never_given_twice() {
     assert_eq!(numbers, (1..=20).collect::<Vec<u64>>());
 }
 
-#[tokio::test]
-async fn a_process_is_recorded_for_its_incarnation_only() {
-    let rig = rig().await;
+async fn a_process_is_recorded_for_its_incarnation_only(database: Database) {
+    let rig = rig(database).await;
     let id = EnclaveId::from_bytes([1; 16]);
     rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
     let incarnation = rig.store.next_incarnation(&id).await.unwrap();
