@@ -33,7 +33,7 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(StoreError::name_taken)?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// The account of exactly this name.
@@ -74,7 +74,7 @@ impl Store {
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound);
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 

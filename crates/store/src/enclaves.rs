@@ -150,7 +150,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(StoreError::name_taken)?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// The enclave of this id, also one that is to be deleted.

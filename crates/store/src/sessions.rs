@@ -89,7 +89,7 @@ impl Store {
         .bind(SESSIONS_PER_USER)
         .execute(&mut *transaction)
         .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// The session, over or not.

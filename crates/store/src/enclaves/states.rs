@@ -38,7 +38,7 @@ impl Store {
         lock_user(&mut transaction, &current.user).await?;
         check_active(&mut transaction, &current.user, quota).await?;
         set_desired(&mut transaction, id, "running", now).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Says that the user wants it stopped.
@@ -48,7 +48,7 @@ impl Store {
     pub async fn want_stopped(&self, id: &EnclaveId, now: u64) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         set_desired(&mut transaction, id, "stopped", now).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Says that the user wants it gone. From now on the user does not see it, and nothing starts it again.
@@ -58,7 +58,7 @@ impl Store {
     pub async fn want_deleted(&self, id: &EnclaveId, now: u64) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         set_desired(&mut transaction, id, "deleted", now).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Moves the enclave from `expected` to `next`; `reason` is kept with `failed` and cleared otherwise.
@@ -91,7 +91,7 @@ impl Store {
         if done.rows_affected() == 0 {
             return Err(StoreError::WrongState);
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Counts one more start and returns its number; no number is ever given twice.
@@ -134,7 +134,7 @@ impl Store {
         if done.rows_affected() == 0 {
             return Err(StoreError::WrongState);
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 
