@@ -9,6 +9,7 @@ mod seal;
 mod spelling;
 pub mod totp;
 pub mod user_code;
+pub mod webauthn;
 
 pub use seal::{SealError, SealingKey};
 

@@ -2,6 +2,7 @@
 //!
 //! Every attempt is counted in the database before it is judged (CVE-2026-27801), whichever gateway it comes to, and whatever is right works once.
 
+mod passkeys;
 mod recovery;
 mod totp;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use api::factors::{Factors, Proof, SecondFactor};
 use api::{Code, Secret};
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use names::Digest;
 use store::{Attempt, UserId};
 
@@ -25,6 +26,11 @@ pub(crate) fn routes() -> Routes {
         .route("/v1/me/factors", get(list))
         .route("/v1/me/totp", post(totp::begin).put(totp::confirm).delete(totp::remove))
         .route("/v1/me/recovery-codes", post(recovery::renew))
+        .route("/v1/me/passkeys/challenge", post(passkeys::begin))
+        .route("/v1/me/passkeys", post(passkeys::add))
+        .route("/v1/me/passkeys/{id}", delete(passkeys::remove))
+        .route("/v1/sessions/passkey-challenge", post(passkeys::challenge))
+        .route("/v1/sessions/passkey", post(passkeys::sign_in))
 }
 
 /// Longest text that is compared with a one-time code.
@@ -35,7 +41,7 @@ async fn list(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<axum:
     let factors = shared.store.factors(&caller.user).await?;
     Ok(axum::Json(Factors {
         totp_since: shared.store.totp_since(&caller.user).await?,
-        passkeys: Vec::new(),
+        passkeys: shared.store.passkeys(&caller.user).await?.iter().map(passkeys::view).collect(),
         recovery_codes: factors.recovery_codes,
     }))
 }
@@ -121,7 +127,7 @@ async fn judge(
         SecondFactor::RecoveryCode(code) => {
             factors.required() && recovery::use_up(shared, user, code).await?
         }
-        SecondFactor::Passkey(_) => false,
+        SecondFactor::Passkey(assertion) => passkeys::owner(shared, assertion).await? == Some(*user),
     };
     if right { Ok(()) } else { Err(invalid()) }
 }

@@ -18,6 +18,7 @@ mod listen;
 mod meta;
 mod names;
 mod origin;
+mod page;
 mod refusal;
 mod routes;
 mod sessions;

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
-use crate::{apps, blobs, device, enclaves, factors, meta, origin, refusal, sessions, users};
+use crate::{apps, blobs, device, enclaves, factors, meta, origin, page, refusal, sessions, users};
 
 /// The routes of one area.
 #[derive(Default)]
@@ -44,6 +44,7 @@ fn all() -> Routes {
         .merge(sessions::routes())
         .merge(factors::routes())
         .merge(device::routes())
+        .merge(page::routes())
         .merge(blobs::routes())
         .merge(apps::routes())
         .merge(enclaves::routes())

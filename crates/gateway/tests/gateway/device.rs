@@ -250,3 +250,36 @@ async fn what_is_no_device_request_is_refused_as_oauth_wants_it() {
     let large = form("/v1/device/authorization", &format!("client_id=sealwright&x={}", "x".repeat(20_000)));
     rig.send(None, large).await.refused("too_large");
 }
+
+/// The page runs nothing but its own files, stands in no frame, and has nothing inline that a policy would have to allow.
+#[tokio::test]
+async fn the_page_lets_the_browser_run_nothing_else() {
+    let rig = rig().await;
+    for (path, media) in [
+        ("/device", "text/html; charset=utf-8"),
+        ("/device/page.css", "text/css; charset=utf-8"),
+        ("/device/page.js", "text/javascript; charset=utf-8"),
+        ("/device/seal.svg", "image/svg+xml"),
+    ] {
+        let answer = rig.send(None, get(path, None)).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.headers[header::CONTENT_TYPE], media);
+        let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        for rule in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "frame-ancestors 'none'",
+            "form-action 'none'",
+            "base-uri 'none'",
+        ] {
+            assert!(policy.contains(rule), "{rule}");
+        }
+        assert!(!policy.contains("unsafe"));
+        assert_eq!(answer.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert!(!answer.headers.contains_key(header::SET_COOKIE));
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        for inline in ["style=", " onclick", "<style", "<script>", "javascript:", "innerHTML", "eval("] {
+            assert!(!text.contains(inline), "{path}: {inline}");
+        }
+    }
+}

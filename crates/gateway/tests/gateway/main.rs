@@ -7,6 +7,7 @@ mod contract;
 mod device;
 mod enclaves;
 mod fake_controller;
+mod passkeys;
 mod protocol;
 mod rig;
 mod second_factors;

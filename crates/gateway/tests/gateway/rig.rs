@@ -147,6 +147,10 @@ impl Rig {
         std::fs::read(self.folder.path().join(name)).unwrap()
     }
 
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub fn has_file(&self, name: &str) -> bool {
         self.folder.path().join(name).exists()
     }
