@@ -6,6 +6,7 @@ pub mod config;
 pub mod problem;
 pub mod tasks;
 pub mod telemetry;
+pub mod trace;
 pub mod unix;
 
 pub use problem::Problem;
