@@ -15,6 +15,7 @@ mod layout;
 mod parts;
 mod ready;
 mod trust;
+mod watched;
 
 pub use boot::TpmChoice;
 pub use cell::{Cell, CellOptions, EndorsementAnchors};

@@ -10,12 +10,13 @@ use anyhow::{Context, Result, bail};
 use attested_tls::LocalKey;
 use client::{Anchor, Context as ClientContext};
 use names::{Level, Part, TrustDomain};
+use observe::{Observed, Readiness};
 use serde::{Deserialize, Serialize};
 use server::Tasks;
 use store::{DatabaseUrl, Store};
 
 use crate::cell::{Cell, CellOptions};
-use crate::{Layout, Options, Ready, trust};
+use crate::{Layout, Options, Ready, trust, watched};
 
 const TRUST_DOMAIN: &str = "sealwright.internal";
 const NODE: &str = "local";
@@ -27,6 +28,8 @@ pub struct Ensemble {
     tasks: Tasks,
     cell: Cell,
     ready: Ready,
+    store: Store,
+    readiness: Readiness,
     context: PathBuf,
     _lock: File,
 }
@@ -49,7 +52,10 @@ pub async fn start(options: Options, progress: impl Fn(&str)) -> Result<Ensemble
     let tasks = Tasks::new();
     let started = start_parts(&layout, options, &tasks, progress).await;
     match started {
-        Ok((cell, ready)) => Ok(Ensemble { tasks, cell, ready, context: layout.context(), _lock: lock }),
+        Ok((cell, ready, store)) => {
+            let readiness = watched::readiness(&layout, &store);
+            Ok(Ensemble { tasks, cell, ready, store, readiness, context: layout.context(), _lock: lock })
+        }
         Err(error) => {
             tasks.drain().await;
             Err(error)
@@ -62,7 +68,7 @@ async fn start_parts(
     options: Options,
     tasks: &Tasks,
     progress: impl Fn(&str),
-) -> Result<(Cell, Ready)> {
+) -> Result<(Cell, Ready, Store)> {
     let trust_domain: TrustDomain = TRUST_DOMAIN.parse().context("the trust domain")?;
     let agent = std::env::current_exe().context("find the own executable")?;
     let facade = match options.facade {
@@ -91,7 +97,7 @@ async fn start_parts(
     let database = options.database.unwrap_or_else(|| DatabaseUrl::sqlite(layout.database()));
     let store = Store::open(&database).await.with_context(|| format!("open {database}"))?;
     let (gateway, edge) = bind(layout, options.listen, &cell, store.clone(), tasks).await?;
-    start_controller(layout, &cell, &facade, options.dangerous_failpoint, store, tasks).await?;
+    start_controller(layout, &cell, &facade, options.dangerous_failpoint, store.clone(), tasks).await?;
     let ready = Ready {
         url: format!("https://{}", gateway.address()),
         edge: edge.address().to_string(),
@@ -104,7 +110,7 @@ async fn start_parts(
         (edge::follow_controller(&edge_config(layout, edge.address()), tasks), tasks.clone());
     tasks.spawn(edge.serve(routes, edge_tasks));
     tasks.spawn(gateway.serve());
-    Ok((cell, ready))
+    Ok((cell, ready, store))
 }
 
 async fn wait_for_verdict(layout: &Layout) -> Result<()> {
@@ -253,8 +259,17 @@ impl Ensemble {
         self.cell.level
     }
 
+    /// Shows monitoring what there is, where the configuration wants that; answers the TCP address, if there is one.
+    ///
+    /// # Errors
+    /// Where the address or socket can't be had.
+    pub async fn show(&self, config: &observe::Config, observed: Observed) -> Result<Option<SocketAddr>> {
+        watched::serve(config, observed, &self.readiness, &self.store, &self.tasks).await
+    }
+
     /// Ends everything: enclaves first, then the parts, the TPM last. False when something did not end in time.
     pub async fn stop(self) -> bool {
+        self.readiness.drain();
         let drained = self.tasks.drain().await;
         self.cell.close();
         drained

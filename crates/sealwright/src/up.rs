@@ -26,6 +26,9 @@ struct UpConfig {
     /// Certificates between those and the TPM's endorsement key.
     #[serde(default)]
     endorsement_intermediates: Vec<PathBuf>,
+    /// What monitoring sees, and where.
+    #[serde(default)]
+    observe: observe::Config,
     /// Ends the process at a step of an enclave's creation. For tests.
     #[serde(default)]
     dangerous_failpoint: Option<controller::Failpoint>,
@@ -33,11 +36,11 @@ struct UpConfig {
 
 /// Starts everything, says where it is, and stops it on Ctrl-C or SIGTERM.
 pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
-    server::telemetry::init("warn");
     let config: UpConfig = match &options.config {
         Some(path) => server::config::read(path).map_err(anyhow::Error::from)?,
         None => UpConfig::default(),
     };
+    let observed = observe::init("warn", &config.observe);
     if options.database.as_ref().is_some_and(DatabaseUrl::holds_password) {
         eprintln!(
             "up: every user of this machine can read a password in a flag: use `password_file=PATH` in the URL, or `database:` in --config"
@@ -64,8 +67,13 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
         started = ensemble::start(wanted, |line| eprintln!("up: {line}")) => started?,
         () = signals.wait() => return Ok(()),
     };
+    if let Some(address) = ensemble.show(&config.observe, observed).await? {
+        eprintln!("up: monitoring at http://{address}/metrics and /readyz");
+    }
     announce(&ensemble, &options)?;
+    tell_manager(observe::notify::ready());
     signals.wait().await;
+    tell_manager(observe::notify::stopping());
     eprintln!("up: stopping; the enclaves are started again by the next `up` on this folder");
     if !ensemble.stop().await {
         eprintln!("up: something did not end in time and was cut off");
@@ -88,6 +96,13 @@ fn announce(ensemble: &Ensemble, options: &UpOptions) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A service manager that does not listen is no reason to stop.
+fn tell_manager(told: std::io::Result<()>) {
+    if let Err(error) = told {
+        eprintln!("up: the service manager was not told: {error}");
+    }
 }
 
 struct Signals {
