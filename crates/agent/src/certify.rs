@@ -4,9 +4,9 @@ use std::path::Path;
 
 use evidence::{Channel, NoChannel, Purpose};
 use names::{Digest, EnclaveId};
+use proto::Channel as GrpcChannel;
 use proto::v1::signer_client::SignerClient;
 use proto::v1::{CertifyEnclaveRequest, NewChallengeRequest};
-use tonic::transport::Channel as GrpcChannel;
 
 use crate::node::Node;
 use crate::sealer::{Request, SealError, Sealer, service_audience};

@@ -9,6 +9,7 @@ use api::node::{
 };
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::serve::IncomingStream;
@@ -22,6 +23,7 @@ use names::EnclaveId;
 use server::unix::Peer;
 use server::{Problem, Tasks};
 use tokio::net::UnixListener;
+use tracing::Instrument;
 
 use crate::certify::Certifier;
 use crate::config::Config;
@@ -59,8 +61,11 @@ pub(crate) fn serve(config: &Config, shared: &Shared, tasks: &Tasks) -> std::io:
     for (router, path, mode) in [(facades, &config.agent_socket, 0o666), (admin, &config.admin_socket, 0o600)]
     {
         let listener = server::unix::listen(path, mode)?;
-        let router =
-            router.layer(DefaultBodyLimit::max(MAX_BODY)).fallback(no_route).with_state(shared.clone());
+        let router = router
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(from_fn(in_callers_trace))
+            .fallback(no_route)
+            .with_state(shared.clone());
         let service = router.into_make_service_with_connect_info::<Caller>();
         let stopping = tasks.stopping();
         tasks.spawn(async move {
@@ -70,6 +75,12 @@ pub(crate) fn serve(config: &Config, shared: &Shared, tasks: &Tasks) -> std::io:
         });
     }
     Ok(())
+}
+
+/// Each call is a span in its caller's trace.
+async fn in_callers_trace(request: Request, next: Next) -> Response {
+    let span = server::trace::span_for(request.uri().path(), request.headers());
+    next.run(request).instrument(span).await
 }
 
 /// The peer of a connection, if the kernel knows it.

@@ -8,6 +8,7 @@ use hardware::{AkPurpose, Lane, LoadedKey, TpmHandle};
 use hkdf::Hkdf;
 use hmac::{KeyInit, Mac};
 use names::Level;
+use proto::Channel as GrpcChannel;
 use proto::v1::verifier_client::VerifierClient;
 use proto::v1::{
     ActivationAnswer, AttestRequest, AttestationKey, BeginEnrolmentRequest, FinishEnrolmentRequest,
@@ -15,7 +16,6 @@ use proto::v1::{
 };
 use sha2::Sha256;
 use tokio::sync::watch;
-use tonic::transport::Channel as GrpcChannel;
 use tpm2::Credential;
 use zeroize::Zeroizing;
 

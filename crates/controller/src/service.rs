@@ -54,7 +54,7 @@ pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
     let incoming = proto::serve_socket(&parts.config.socket)
         .with_context(|| format!("listen on {}", parts.config.socket.display()))?;
     let rpc = ControllerServer::new(service.clone());
-    let router = tonic::transport::Server::builder().add_service(rpc);
+    let router = proto::server().add_service(rpc);
     proto::serve("controller", router, incoming, tasks);
     for row in again {
         let enclave = service.enclave(row.id);

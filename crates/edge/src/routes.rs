@@ -44,10 +44,7 @@ impl From<RouteTable> for Routes {
 
 /// Follows the controller's table for as long as somebody reads it. While the controller is away the last table
 /// stays: a tunnel does not need the controller.
-pub async fn follow(
-    mut controller: ControllerClient<tonic::transport::Channel>,
-    table: watch::Sender<Routes>,
-) {
+pub async fn follow(mut controller: ControllerClient<proto::Channel>, table: watch::Sender<Routes>) {
     let mut pause = FIRST_PAUSE;
     while !table.is_closed() {
         match one_stream(&mut controller, &table).await {
@@ -67,7 +64,7 @@ pub async fn follow(
 
 /// Reads one stream to its end; how many tables came.
 async fn one_stream(
-    controller: &mut ControllerClient<tonic::transport::Channel>,
+    controller: &mut ControllerClient<proto::Channel>,
     table: &watch::Sender<Routes>,
 ) -> Result<u64, tonic::Status> {
     let mut stream = controller.watch_routes(WatchRoutesRequest {}).await?.into_inner();

@@ -7,7 +7,6 @@ use api::Code;
 use names::EnclaveId;
 use proto::v1::controller_client::ControllerClient;
 use proto::v1::{DeleteEnclaveRequest, EnclaveLogsRequest, Stage, StartEnclaveRequest, StopEnclaveRequest};
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::refusal::Refusal;
@@ -18,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A client of the controller. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Controller {
-    client: ControllerClient<Channel>,
+    client: ControllerClient<proto::Channel>,
 }
 
 /// Why the controller did not do it.

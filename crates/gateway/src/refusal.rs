@@ -157,7 +157,7 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let path: String = request.uri().path().chars().take(LOGGED_PATH).collect();
-    let span = info_span!("request", %id, method = %request.method(), path);
+    let span = info_span!("request", trace.id = %id, %id, method = %request.method(), path);
     async {
         let began = Instant::now();
         let mut response = next.run(request).await;

@@ -81,9 +81,11 @@ async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> R
         .await
         .map_err(|source| CallError::Connect { socket: socket.to_path_buf(), source })?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(parent) = server::trace::header() {
+        request = request.header(server::trace::HEADER, parent);
+    }
+    let request = request
         .header(header::HOST, "agent")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))

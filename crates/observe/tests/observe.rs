@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use observe::config::Traces;
@@ -101,6 +102,35 @@ async fn a_request_arrives_at_the_collector_under_its_own_id() {
     assert_eq!(request["attributes"][0]["value"]["stringValue"], "POST");
     // All senders are gone: the exporter has sent what there was and ends.
     assert!(tasks.drain().await);
+}
+
+/// A metric whose event was renamed would stay at nothing, and nobody would notice.
+#[test]
+fn every_metric_has_its_event_in_the_source() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for row in observe::metrics::TABLE {
+        let found = sources(&crates.join(row.source).join("src"));
+        let literal = format!("\"{}\"", row.message);
+        assert!(
+            found.iter().any(|text| text.contains(&literal)),
+            "{}: no event {literal} in {}",
+            row.name,
+            row.source
+        );
+    }
+}
+
+fn sources(folder: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            texts.extend(sources(&path));
+        } else {
+            texts.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+    texts
 }
 
 /// Nobody waits for a collector, and one that is away costs no memory beyond the bound.

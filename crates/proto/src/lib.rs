@@ -4,7 +4,7 @@
 
 mod socket;
 
-pub use socket::{connect, serve, serve_socket};
+pub use socket::{Channel, connect, serve, serve_socket, server};
 
 /// Version 1 of the control plane's gRPC.
 #[rustfmt::skip]

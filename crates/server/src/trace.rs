@@ -13,12 +13,31 @@ mod layer;
 pub use context::{SpanId, TraceContext, TraceId};
 pub use layer::{Record, Recorder, Sink};
 
-use tracing::Span;
+use http::{HeaderMap, HeaderValue};
+use tracing::{Span, info_span};
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Header, and key of gRPC metadata, that carries a trace to the next process.
 pub const HEADER: &str = "traceparent";
+/// Characters kept of what was called.
+const WHAT: usize = 100;
+
+/// The `traceparent` of the current span, as a header's value; `None` outside of a trace.
+#[must_use]
+pub fn header() -> Option<HeaderValue> {
+    HeaderValue::try_from(current()?.to_string()).ok()
+}
+
+/// A span around what another process asked for, in its trace; a span like any other where it said none.
+#[must_use]
+pub fn span_for(what: &str, headers: &HeaderMap) -> Span {
+    let what: String = what.chars().take(WHAT).collect();
+    match headers.get(HEADER).and_then(|value| value.to_str().ok()) {
+        Some(parent) => info_span!("call", trace.parent = parent, what),
+        None => info_span!("call", what),
+    }
+}
 
 /// The trace that the current span belongs to; `None` outside of one.
 #[must_use]

@@ -49,7 +49,7 @@ pub fn serve(ca: Arc<Ca>, config: &Config, clock: Clock, tasks: &Tasks) -> anyho
         .with_context(|| format!("listen on {}", config.socket.display()))?;
     let service = SignerServer::new(Signer::new(ca.clone(), config, clock.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
-    let router = tonic::transport::Server::builder()
+    let router = proto::server()
         .timeout(DEADLINE)
         .concurrency_limit_per_connection(MAX_CONCURRENT)
         .add_service(service);

@@ -15,6 +15,7 @@ use pki::{
     enrolment::{EnrolmentClaims, MAX_ENROLMENT_LIFE},
     profile::KeyPurpose,
 };
+use proto::Channel;
 use proto::v1::{
     self as wire, CertifiedKey, CertifyAttestationKeyRequest,
     signer_client::SignerClient,
@@ -22,7 +23,7 @@ use proto::v1::{
 };
 use server::Tasks;
 use tokio::sync::watch;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 use tpm2::credential::Randomness;
 use zeroize::Zeroizing;
 
@@ -106,7 +107,7 @@ impl Setup {
 pub fn serve(verifier: Verifier, socket: &Path, tasks: &Tasks) -> anyhow::Result<()> {
     let incoming = proto::serve_socket(socket).with_context(|| format!("listen on {}", socket.display()))?;
     let service = VerifierServer::new(verifier).max_decoding_message_size(MAX_MESSAGE);
-    let router = tonic::transport::Server::builder()
+    let router = proto::server()
         .timeout(DEADLINE)
         .concurrency_limit_per_connection(MAX_CONCURRENT)
         .add_service(service);

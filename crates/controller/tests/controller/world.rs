@@ -92,7 +92,7 @@ impl World {
         self.start().await;
     }
 
-    pub fn client(&self) -> ControllerClient<tonic::transport::Channel> {
+    pub fn client(&self) -> ControllerClient<proto::Channel> {
         ControllerClient::new(proto::connect(&self.path("run/controller.sock")))
     }
 
