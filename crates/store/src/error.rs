@@ -158,3 +158,54 @@ fn postgres_kind(code: &str) -> Kind {
 fn sqlstate(error: &dyn DatabaseError) -> Option<String> {
     error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().map(|error| error.code().to_owned())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use sqlx::Connection as _;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+    use super::*;
+
+    async fn error_of(path: &std::path::Path, statements: &'static str) -> StoreError {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap_err().into()
+    }
+
+    #[tokio::test]
+    async fn sqlite_says_full_read_only_and_busy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.sqlite");
+        let full =
+            "CREATE TABLE t (x TEXT); PRAGMA max_page_count = 4; INSERT INTO t VALUES (hex(zeroblob(40000)))";
+        assert!(matches!(error_of(&path, full).await, StoreError::Full(_)));
+        let read_only = "PRAGMA query_only = ON; INSERT INTO t VALUES ('x')";
+        assert!(matches!(error_of(&path, read_only).await, StoreError::ReadOnly(_)));
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+        let busy = "PRAGMA busy_timeout = 1; INSERT INTO t VALUES ('x')";
+        assert!(matches!(error_of(&path, busy).await, StoreError::Busy(_)));
+    }
+
+    #[test]
+    fn postgres_codes_have_their_meaning() {
+        for (code, meant) in [
+            ("53100", "full"),
+            ("25006", "read-only"),
+            ("55P03", "busy"),
+            ("53300", "away"),
+            ("23505", "other"),
+        ] {
+            let said = match postgres_kind(code) {
+                Kind::Full => "full",
+                Kind::ReadOnly => "read-only",
+                Kind::Busy => "busy",
+                Kind::Unavailable => "away",
+                Kind::Other => "other",
+            };
+            assert_eq!(said, meant, "{code}");
+        }
+    }
+}

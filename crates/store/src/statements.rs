@@ -40,17 +40,11 @@ pub(crate) struct Readers<'p>(pub(crate) &'p AnyPool);
 
 impl Write {
     pub(crate) async fn begin(writer: &AnyPool, dialect: Dialect) -> Result<Self, StoreError> {
-        let begun = timeout(STATEMENT, async {
-            match dialect {
-                Dialect::Sqlite => writer.begin_with("BEGIN IMMEDIATE").await,
-                Dialect::Postgres => {
-                    let mut transaction = writer.begin().await?;
-                    sqlx::raw_sql(LOCK).execute(&mut *transaction).await?;
-                    Ok(transaction)
-                }
-            }
-        });
-        let transaction = begun.await.map_err(|_| StoreError::unanswered())??;
+        let transaction = match begin(writer, dialect).await {
+            // Nothing has happened yet.
+            Err(error) if StoreError::is_lost_connection(&error) => begin(writer, dialect).await?,
+            begun => begun?,
+        };
         Ok(Self { statements: Statements { transaction, broken: false } })
     }
 
@@ -68,6 +62,20 @@ impl Write {
             Err(_) => Err(StoreError::commit(too_late())),
         }
     }
+}
+
+async fn begin(writer: &AnyPool, dialect: Dialect) -> Result<Transaction<'static, Any>, Error> {
+    let begun = timeout(STATEMENT, async {
+        match dialect {
+            Dialect::Sqlite => writer.begin_with("BEGIN IMMEDIATE").await,
+            Dialect::Postgres => {
+                let mut transaction = writer.begin().await?;
+                sqlx::raw_sql(LOCK).execute(&mut *transaction).await?;
+                Ok(transaction)
+            }
+        }
+    });
+    begun.await.unwrap_or(Err(Error::PoolTimedOut))
 }
 
 impl Deref for Write {

@@ -1,0 +1,96 @@
+//! Moving the schema forward: from every released one, by several programs at once, and never back.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use api::enclaves::State;
+use fixtures::{Database, Kind, on_both_databases};
+use names::{Digest, EnclaveId};
+use store::{Desired, Process, Quota, Rotation, SessionId, Store, StoreError, UserId};
+
+const ALICE: UserId = UserId::from_bytes([1; 16]);
+const BOB: UserId = UserId::from_bytes([2; 16]);
+
+on_both_databases! {
+    the_first_released_schema_comes_forward_with_its_rows,
+    programs_that_start_at_once_do_not_collide,
+    a_newer_schema_is_refused,
+    a_schema_step_that_was_changed_is_refused,
+}
+
+async fn open(database: &Database) -> Result<Store, StoreError> {
+    Store::open(&database.url().parse().unwrap()).await
+}
+
+async fn the_first_released_schema_comes_forward_with_its_rows(database: Database) {
+    database.sql(match database.kind() {
+        Kind::Sqlite => include_str!("../testdata/0001.sqlite.sql"),
+        Kind::Postgres => include_str!("../testdata/0001.postgres.sql"),
+    });
+    let store = open(&database).await.unwrap();
+    let alice = store.user_by_name("alice").await.unwrap().unwrap();
+    assert_eq!((alice.id, alice.created_at), (ALICE, 1_750_000_000));
+    assert!(alice.password_hash.starts_with("$argon2id$v=19$"));
+    assert_eq!(store.user(&BOB).await.unwrap().unwrap().name, "bob");
+
+    let session = store.session(&SessionId::from_bytes([0x0a; 16])).await.unwrap().unwrap();
+    assert_eq!((session.user, session.generation, session.revoked_at), (ALICE, 3, None));
+    assert_eq!(session.cnf, Some(Digest::of(b"certificate")));
+    let over = store.session(&SessionId::from_bytes([0x0b; 16])).await.unwrap().unwrap();
+    assert_eq!(over.revoked_at, Some(1_750_000_020));
+
+    assert_eq!(store.app_by_digest(&Digest::of(b"two")).await.unwrap().unwrap().version, "2");
+    let row = |number| EnclaveId::from_bytes([number; 16]);
+    let notes = store.enclave(&row(0x11)).await.unwrap().unwrap();
+    assert_eq!((notes.user, notes.state, notes.desired), (ALICE, State::Running, Desired::Running));
+    assert_eq!((notes.incarnation, notes.process), (2, Some(Process { pid: 4242, start_time: 777 })));
+    let failed = store.enclave(&row(0x12)).await.unwrap().unwrap();
+    assert_eq!((failed.state, failed.reason.as_deref()), (State::Failed, Some("spawn")));
+    assert_eq!(store.enclave(&row(0x14)).await.unwrap().unwrap().desired, Desired::Deleted);
+
+    // And what was there goes on.
+    let certificate = Digest::of(b"certificate");
+    let rotated = store
+        .rotate_refresh(&Digest::of(b"first"), &Digest::of(b"next"), Some(&certificate), 1_750_000_100)
+        .await
+        .unwrap();
+    assert!(matches!(rotated, Rotation::Rotated(session) if session.generation == 4));
+    store.want_running(&row(0x13), Quota::default(), 1_750_000_101).await.unwrap();
+    assert_eq!(store.next_incarnation(&row(0x13)).await.unwrap(), 6);
+}
+
+async fn programs_that_start_at_once_do_not_collide(database: Database) {
+    let opening: Vec<_> = (0..8)
+        .map(|_| {
+            let url = database.url().parse().unwrap();
+            tokio::spawn(async move { Store::open(&url).await })
+        })
+        .collect();
+    for opened in opening {
+        opened.await.unwrap().unwrap();
+    }
+    assert_eq!(database.sql("SELECT COUNT(*) FROM _sqlx_migrations WHERE version = 1").trim(), "1");
+}
+
+async fn a_newer_schema_is_refused(database: Database) {
+    open(&database).await.unwrap().close().await;
+    database.sql(
+        "INSERT INTO _sqlx_migrations SELECT 9000, description, installed_on, success, checksum, execution_time
+         FROM _sqlx_migrations WHERE version = 1",
+    );
+    assert!(matches!(open(&database).await, Err(StoreError::Newer { version: 9000 })));
+}
+
+async fn a_schema_step_that_was_changed_is_refused(database: Database) {
+    open(&database).await.unwrap().close().await;
+    database.sql(
+        "UPDATE _sqlx_migrations SET description = 'start', checksum = CAST('00' AS BYTEA)"
+            .replace(
+                "BYTEA",
+                match database.kind() {
+                    Kind::Sqlite => "BLOB",
+                    Kind::Postgres => "BYTEA",
+                },
+            )
+            .as_str(),
+    );
+    assert!(matches!(open(&database).await, Err(StoreError::Migrate(_))));
+}
