@@ -24,6 +24,8 @@ pub const MISSING_DIGESTS: usize = 8192;
 pub const LOG_BYTES: u32 = 256 << 10;
 /// Most rows in one answer of a list.
 pub const PAGE_ROWS: u32 = 100;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// Longest cursor of a list, in bytes.
 pub const CURSOR_BYTES: usize = 512;
 /// Events that are kept of one enclave.

@@ -144,10 +144,14 @@ codes! {
     WrongState = "wrong_state", 409, "the enclave's state does not allow this";
     /// The user has as many active enclaves as allowed.
     QuotaExceeded = "quota_exceeded", 409, "no more enclaves allowed";
+    /// A request with the same `Idempotency-Key` is being done; see `Retry-After`.
+    IdempotencyRunning = "idempotency_running", 409, "a request with this key is being done";
     /// The body exceeds its bound.
     TooLarge = "too_large", 413, "the body is too large";
     /// The body's media type is not the one needed.
     UnsupportedMediaType = "unsupported_media_type", 415, "the media type is not supported";
+    /// The `Idempotency-Key` came with another request before.
+    IdempotencyMismatch = "idempotency_mismatch", 422, "the key was used for another request";
     /// Too many wrong second factors, or too many devices that wait; see `Retry-After`.
     TooManyAttempts = "too_many_attempts", 429, "too many attempts";
     /// Our fault; the request id leads to the cause.
@@ -162,6 +166,8 @@ codes! {
     OutcomeUnknown = "outcome_unknown", 503, "whether it was done is not known";
     /// The controller does not answer.
     ControllerUnavailable = "controller_unavailable", 503, "server operations do not answer";
+    /// It took too long here; whether it will be done is not known.
+    ServerTimeout = "server_timeout", 504, "it took too long";
 }
 
 impl Code {

@@ -155,6 +155,7 @@ async fn bind(
         blobs: layout.blobs(),
         jwks: layout.jwks(),
         connections: 1024,
+        timeouts: gateway::Timeouts::default(),
         quota: gateway::Quota::default(),
         hashing: gateway::Hashing::default(),
         factors: gateway::Factors { key_file: layout.factors_key(), public_origin: None },

@@ -16,18 +16,18 @@ use http_body_util::BodyExt;
 use names::Digest;
 use packing::{BlobError, Blobs};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::extract::{Caller, Json, declared_length, media_type};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
 use crate::shared::Shared;
+use crate::timeouts::upload_allowance;
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/v1/blobs/missing", post(missing)).route("/v1/blobs/{digest}", put(upload))
 }
 
-/// How long the next piece of a blob may take to arrive.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pieces between the connection and the disk.
 const PIECES: usize = 8;
 
@@ -79,7 +79,7 @@ pub(crate) async fn upload(
         drop(turn);
         written
     });
-    let sent = send(body, pieces).await;
+    let sent = send(body, pieces, shared.timeouts.body()).await;
     // The writer's word first: when the disk is full, it is the reason why the pieces did not go through.
     let written = written.await.map_err(Refusal::internal)?;
     match (sent, written) {
@@ -91,10 +91,16 @@ pub(crate) async fn upload(
 }
 
 /// Passes the body on; `Err(None)` when the writer has stopped.
-async fn send(mut body: Body, pieces: mpsc::Sender<Bytes>) -> Result<(), Option<Refusal>> {
+async fn send(
+    mut body: Body,
+    pieces: mpsc::Sender<Bytes>,
+    piece_timeout: Duration,
+) -> Result<(), Option<Refusal>> {
+    let began = Instant::now();
     let mut total: u64 = 0;
     loop {
-        let frame = match tokio::time::timeout(PIECE_TIMEOUT, body.frame()).await {
+        let until = (began + upload_allowance(total)).min(Instant::now() + piece_timeout);
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
             Ok(None) => return Ok(()),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(_))) => {

@@ -7,6 +7,7 @@ use names::TrustDomain;
 use serde::{Deserialize, Serialize};
 
 use crate::Origin;
+use crate::timeouts::Timeouts;
 
 /// The configuration file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Config {
     /// Connections at one time.
     #[serde(default = "default_connections")]
     pub connections: usize,
+    /// How long peers may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
     /// Enclaves per user.
     #[serde(default)]
     pub quota: Quota,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::Code;
 use api::bounds::{FORM_BODY_BYTES, JSON_BODY_BYTES, TOKEN_BYTES};
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -23,22 +24,20 @@ mod page;
 
 pub(crate) use page::Page;
 
-/// How long a JSON body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A JSON body of at most `LIMIT` bytes.
 pub(crate) struct Json<T, const LIMIT: usize = JSON_BODY_BYTES>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for Json<T, LIMIT> {
+impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<Arc<Shared>> for Json<T, LIMIT> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refusal> {
         let json =
             media_type(request.headers()).is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
         if !json {
             return Err(Refusal::new(Code::UnsupportedMediaType, "send application/json"));
         }
-        let bytes = read(request, LIMIT).await?;
+        let (parts, body) = request.into_parts();
+        let bytes = whole_body(&parts.headers, body, LIMIT, shared.timeouts.body()).await?;
         // The sender sees what is wrong with its own bytes; the log does not, because there may be a password in them.
         serde_json::from_slice(&bytes)
             .map(Self)
@@ -49,29 +48,34 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
 /// A form (`application/x-www-form-urlencoded`), as OAuth sends it. Unknown fields are passed over (RFC 6749, 3.1), repeated ones refused.
 pub(crate) struct Form<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Form<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refusal> {
         let form = media_type(request.headers())
             .is_some_and(|media| media.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
         if !form {
             return Err(Refusal::new(Code::UnsupportedMediaType, "send application/x-www-form-urlencoded"));
         }
-        let bytes = read(request, FORM_BODY_BYTES).await?;
+        let (parts, body) = request.into_parts();
+        let bytes = whole_body(&parts.headers, body, FORM_BODY_BYTES, shared.timeouts.body()).await?;
         serde_urlencoded::from_bytes(&bytes)
             .map(Self)
             .map_err(|error| Refusal::new(Code::Malformed, error.to_string()))
     }
 }
 
-/// The whole body, within a size and a time.
-async fn read(request: Request, limit: usize) -> Result<Bytes, Refusal> {
-    if declared_length(request.headers()).is_some_and(|length| length > limit as u64) {
+/// A body of at most `limit` bytes that arrives in time.
+pub(crate) async fn whole_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Bytes, Refusal> {
+    if declared_length(headers).is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
-    let body = Limited::new(request.into_body(), limit).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, body).await {
+    match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
         Ok(Err(_)) => Err(Refusal::new(Code::Malformed, "the body did not arrive whole")),

@@ -7,6 +7,7 @@
 mod apps;
 mod blobs;
 mod certificate;
+mod conditional;
 mod config;
 mod controller;
 mod device;
@@ -14,6 +15,7 @@ mod enclaves;
 mod extract;
 mod factors;
 mod hashing;
+mod idempotency;
 mod listen;
 mod meta;
 mod names;
@@ -24,6 +26,7 @@ mod routes;
 mod sessions;
 mod shared;
 mod stages;
+mod timeouts;
 mod tokens;
 mod users;
 
@@ -37,8 +40,10 @@ use store::Store;
 use tokio::net::TcpListener;
 
 pub use config::{Config, Factors, Hashing, Quota};
+pub use idempotency::PATHS as IDEMPOTENT_PATHS;
 pub use origin::{NotAnOrigin, Origin};
 pub use routes::paths;
+pub use timeouts::Timeouts;
 
 use shared::Shared;
 
@@ -68,6 +73,7 @@ pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
     connections: usize,
+    timeouts: Timeouts,
     acceptor: Acceptor,
     shared: Arc<Shared>,
 }
@@ -83,11 +89,11 @@ impl Gateway {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
         let address = listener.local_addr().context("local address")?;
-        let connections = config.connections;
+        let (connections, timeouts) = (config.connections, config.timeouts);
         let origin =
             config.factors.public_origin.clone().unwrap_or_else(|| Origin::localhost(address.port()));
         let shared = Shared::build(config, origin, deps.store, deps.token_key, deps.tasks).await?;
-        Ok(Self { listener, address, connections, acceptor, shared: Arc::new(shared) })
+        Ok(Self { listener, address, connections, timeouts, acceptor, shared: Arc::new(shared) })
     }
 
     /// The bound address.
@@ -102,6 +108,7 @@ impl Gateway {
         tasks.spawn_cancellable(sessions::prune(Arc::clone(&self.shared)));
         let router = routes::router(self.shared);
         tracing::info!(address = %self.address, "gateway listens");
-        listen::serve(self.listener, self.acceptor, router, self.connections, &tasks).await;
+        let bounds = listen::Bounds { connections: self.connections, head: self.timeouts.head() };
+        listen::serve(self.listener, self.acceptor, router, bounds, &tasks).await;
     }
 }

@@ -17,27 +17,37 @@ use tracing::{debug, warn};
 use crate::certificate::Peer;
 use crate::extract::Address;
 
-/// From the first byte of a request's head, or since the last answer, to the end of the head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 100;
 const STREAMS_PER_CONNECTION: u32 = 64;
+/// Streams that were reset by us or by the peer (CVE-2023-44487, CVE-2025-8671) and are not done with.
+const RESET_STREAMS: usize = 32;
 const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests may finish for this long when the service stops.
 const GRACE: Duration = Duration::from_secs(2);
 /// After an accept that failed (out of descriptors, mostly) the next one waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ALPN_HTTP2: &[u8] = b"h2";
 
+/// What a peer may take of us.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Connections at one time.
+    pub(crate) connections: usize,
+    /// For the head of a request, from its first byte or since the last answer.
+    pub(crate) head: Duration,
+}
+
 /// Accepts until the tasks are stopped.
 pub(crate) async fn serve(
     listener: TcpListener,
     acceptor: Acceptor,
     router: Router,
-    connections: usize,
+    bounds: Bounds,
     tasks: &Tasks,
 ) {
-    let free = Arc::new(Semaphore::new(connections));
+    let free = Arc::new(Semaphore::new(bounds.connections));
     let stopping = tasks.stopping();
     tokio::pin!(stopping);
     loop {
@@ -52,6 +62,7 @@ pub(crate) async fn serve(
                     address,
                     acceptor.clone(),
                     router.clone(),
+                    bounds.head,
                     tasks.stopping(),
                     permit,
                 );
@@ -79,6 +90,7 @@ async fn one_connection(
     address: Address,
     acceptor: Acceptor,
     router: Router,
+    head: Duration,
     stopping: impl Future<Output = ()>,
     permit: OwnedSemaphorePermit,
 ) {
@@ -88,7 +100,7 @@ async fn one_connection(
         shaken = acceptor.accept(stream) => shaken,
     };
     match shaken {
-        Ok(connection) => answer(connection, address, router, stopping).await,
+        Ok(connection) => answer(connection, address, router, head, stopping).await,
         Err(error) => debug!(error = %chain(&error), "no connection"),
     }
     drop(permit);
@@ -98,10 +110,11 @@ async fn answer(
     connection: Connection<TcpStream>,
     address: Address,
     router: Router,
+    head: Duration,
     stopping: impl Future<Output = ()>,
 ) {
     let peer = Peer::of(connection.peer.as_ref());
-    let builder = http(connection.application.as_deref() == Some(ALPN_HTTP2));
+    let builder = http(connection.application.as_deref() == Some(ALPN_HTTP2), head);
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(address);
@@ -122,13 +135,13 @@ async fn answer(
 }
 
 /// The protocol is what ALPN chose; nothing is guessed from the first bytes.
-fn http(http2: bool) -> auto::Builder<TokioExecutor> {
+fn http(http2: bool, head: Duration) -> auto::Builder<TokioExecutor> {
     let builder = auto::Builder::new(TokioExecutor::new());
     let mut builder = if http2 { builder.http2_only() } else { builder.http1_only() };
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEADERS);
     builder
@@ -136,6 +149,9 @@ fn http(http2: bool) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .max_header_list_size(HEAD_BYTES as u32)
-        .keep_alive_interval(PING_EVERY);
+        .max_pending_accept_reset_streams(RESET_STREAMS)
+        .max_local_error_reset_streams(RESET_STREAMS)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT);
     builder
 }

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use packing::BlobError;
 use server::telemetry::chain;
 use store::StoreError;
@@ -25,6 +25,16 @@ const LOGGED_PATH: usize = 200;
 const DETAIL: usize = 300;
 /// Seconds after which a busy service may be asked again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// What a route does not say itself. No `Strict-Transport-Security`: it would bind every other service of this host name, and nothing here
+/// speaks plain HTTP. No CORS: no page of another origin has business here.
+const ON_EVERY_ANSWER: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -170,8 +180,9 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
         if let Ok(value) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID_HEADER, value);
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in ON_EVERY_ANSWER {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
         info!(status = response.status().as_u16(), micros = began.elapsed().as_micros(), "answered");
         response
     }
@@ -185,7 +196,11 @@ fn write_problem(response: &mut Response, refusal: &Refusal, id: &str) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     match refusal.code() {
-        Code::Busy | Code::ControllerUnavailable | Code::DatabaseUnavailable | Code::StorageFull => {
+        Code::Busy
+        | Code::ControllerUnavailable
+        | Code::DatabaseUnavailable
+        | Code::IdempotencyRunning
+        | Code::StorageFull => {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         // RFC 6750, 3

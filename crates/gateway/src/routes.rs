@@ -5,10 +5,14 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
-use crate::{apps, blobs, device, enclaves, factors, meta, origin, page, refusal, sessions, users};
+use crate::{
+    apps, blobs, conditional, device, enclaves, factors, idempotency, meta, origin, page, refusal, sessions,
+    timeouts, users,
+};
 
 /// The routes of one area.
 #[derive(Default)]
@@ -62,7 +66,10 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .router
         .fallback(meta::no_such_route)
         .method_not_allowed_fallback(meta::method_not_allowed)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), origin::refuse_cross_site))
-        .layer(axum::middleware::from_fn(refusal::answer))
+        .layer(from_fn_with_state(Arc::clone(&shared), idempotency::once))
+        .layer(from_fn(conditional::tag))
+        .layer(from_fn_with_state(Arc::clone(&shared), timeouts::in_time))
+        .layer(from_fn_with_state(Arc::clone(&shared), origin::refuse_cross_site))
+        .layer(from_fn(refusal::answer))
         .with_state(shared)
 }

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::controller::Controller;
 use crate::hashing::Hasher;
 use crate::stages::Stages;
+use crate::timeouts::Timeouts;
 use crate::tokens::Tokens;
 use crate::{Config, Origin, Quota};
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) stages: Stages,
     pub(crate) edge: String,
     pub(crate) quota: Quota,
+    pub(crate) timeouts: Timeouts,
     pub(crate) tasks: Tasks,
 }
 
@@ -65,6 +67,7 @@ impl Shared {
             stages: Stages::default(),
             edge: config.edge,
             quota: config.quota,
+            timeouts: config.timeouts,
             tasks,
         })
     }

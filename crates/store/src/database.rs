@@ -39,6 +39,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "start", include_str!("../migrations/0001_start.sql")),
     (3, "factors", include_str!("../migrations/0003_factors.sql")),
     (5, "lifecycle", include_str!("../migrations/0005_lifecycle.sql")),
+    (6, "idempotency", include_str!("../migrations/0006_idempotency.sql")),
 ];
 
 /// Settings of a SQLite connection; the busy timeout is for other processes that write.

@@ -129,6 +129,19 @@ async fn the_router_and_the_document_list_the_same_operations() {
     assert!(unrouted.is_empty(), "described, but there is no such route: {unrouted:?}");
 }
 
+/// The document and the gateway agree about where an `Idempotency-Key` is read.
+#[test]
+fn idempotent_operations_are_those_of_the_document() {
+    let parameter = serde_json::json!({"$ref": "#/components/parameters/idempotencyKey"});
+    let says = |item: &Value| {
+        item["post"]["parameters"].as_array().is_some_and(|parameters| parameters.contains(&parameter))
+    };
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let documented: BTreeSet<&str> =
+        paths.iter().filter(|(_, item)| says(item)).map(|(path, _)| path.as_str()).collect();
+    assert_eq!(documented, gateway::IDEMPOTENT_PATHS.iter().copied().collect());
+}
+
 #[tokio::test]
 async fn the_document_is_served_as_it_is_committed() {
     let rig = rig().await;

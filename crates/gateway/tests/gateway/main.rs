@@ -7,6 +7,7 @@ mod contract;
 mod device;
 mod enclaves;
 mod fake_controller;
+mod habits;
 mod passkeys;
 mod protocol;
 mod rig;

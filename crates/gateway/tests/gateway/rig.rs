@@ -9,8 +9,8 @@ use attested_tls::{
     AnchoredConnector, Application, CertificateSlot, Connection, LocalKey, NoServerName, ServerIdentity,
 };
 use bytes::Bytes;
-use gateway::{Config, Deps, Factors, Gateway, Hashing, Quota};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use gateway::{Config, Deps, Factors, Gateway, Hashing, Quota, Timeouts};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -84,6 +84,7 @@ fn config(folder: &Path) -> Config {
         blobs: folder.join("blobs"),
         jwks: folder.join("jwks.json"),
         connections: 256,
+        timeouts: Timeouts::default(),
         quota: Quota { active: 2, total: 3 },
         hashing: Hashing { threads: 2, queue: 64 },
         factors: Factors { key_file: folder.join("factors.key"), public_origin: None },
@@ -94,9 +95,21 @@ pub async fn rig() -> Rig {
     start(Arc::new(tempfile::tempdir().unwrap())).await
 }
 
+/// A gateway that waits no longer than a second for anything.
+pub async fn hasty_rig() -> Rig {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let timeouts = Timeouts { head: 1, body: 1, answer: 60 };
+    let config = Config { timeouts, ..config(folder.path()) };
+    start_with(folder, config).await
+}
+
 async fn start(folder: Arc<tempfile::TempDir>) -> Rig {
-    let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
     let config = config(folder.path());
+    start_with(folder, config).await
+}
+
+async fn start_with(folder: Arc<tempfile::TempDir>, config: Config) -> Rig {
+    let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
     let tasks = Tasks::new();
     let controller = FakeController::serve(&config.controller, store.clone(), &tasks);
     let (certificate, root) = server_certificate();
@@ -153,6 +166,11 @@ impl Rig {
 
     pub fn has_file(&self, name: &str) -> bool {
         self.folder.path().join(name).exists()
+    }
+
+    /// A connection on which nothing has been said.
+    pub async fn connection(&self) -> Connection<TcpStream> {
+        self.connect(None, Application::Http1).await
     }
 
     async fn connect(&self, identity: Option<&Identity>, application: Application) -> Connection<TcpStream> {
@@ -240,6 +258,16 @@ impl Session<'_> {
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, body).await
+    }
+
+    /// With headers of the caller's choice.
+    pub async fn with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let mut request = json_request(method, path, Some(self.access_token()), &body);
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        self.rig.send(self.identity.as_ref(), request).await
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Value) -> Answer {

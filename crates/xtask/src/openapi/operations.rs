@@ -24,6 +24,9 @@ pub fn write_out(document: &mut Value) -> Result<()> {
             let Some(operation) = item.get_mut(method) else { continue };
             let operation = operation.as_object_mut().with_context(|| format!("{method} {path} is a map"))?;
             write_out_one(operation, &schemas, &machinery).with_context(|| format!("{method} {path}"))?;
+            if method == "get" {
+                say_conditional(operation).with_context(|| format!("{method} {path}"))?;
+            }
         }
     }
     Ok(())
@@ -56,9 +59,13 @@ fn write_out_one(operation: &mut Map<String, Value>, schemas: &Value, machinery:
         operation
             .insert("requestBody".into(), json!({"required": true, "content": {"application/json": media}}));
     }
+    let is_idempotent = operation.remove("idempotent").is_some_and(|value| value == true);
+    if is_idempotent {
+        add_parameter(operation, "idempotencyKey")?;
+    }
     let answers = operation.remove("answers").unwrap_or_else(|| json!({}));
     let problems = operation.remove("problems").unwrap_or_else(|| json!([]));
-    let codes = codes(operation, &problems, machinery)?;
+    let codes = codes(operation, &problems, machinery, is_idempotent)?;
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let responses = responses.as_object_mut().context("`responses` is a map")?;
     for (status, what) in answers.as_object().context("`answers` is a map")? {
@@ -68,6 +75,24 @@ fn write_out_one(operation: &mut Map<String, Value>, schemas: &Value, machinery:
     for (status, codes) in codes {
         insert(responses, &status.to_string(), problem(&codes))?;
     }
+    Ok(())
+}
+
+/// Every JSON answer to a GET has an `ETag`.
+fn say_conditional(operation: &mut Map<String, Value>) -> Result<()> {
+    let content = operation.get("responses").and_then(|responses| responses["200"]["content"].as_object());
+    if !content.is_some_and(|content| content.keys().any(|media| media.ends_with("json"))) {
+        return Ok(());
+    }
+    add_parameter(operation, "ifNoneMatch")?;
+    let responses = operation["responses"].as_object_mut().context("`responses` is a map")?;
+    insert(responses, "304", json!({"description": "The client has it already."}))
+}
+
+fn add_parameter(operation: &mut Map<String, Value>, name: &str) -> Result<()> {
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    let parameters = parameters.as_array_mut().context("parameters are a list")?;
+    parameters.push(json!({"$ref": format!("#/components/parameters/{name}")}));
     Ok(())
 }
 
@@ -107,11 +132,15 @@ fn codes(
     operation: &Map<String, Value>,
     problems: &Value,
     machinery: &Value,
+    is_idempotent: bool,
 ) -> Result<BTreeMap<u16, Vec<Code>>> {
     let is_public = operation.get("security").is_some_and(|security| *security == json!([]));
     let mut lists = vec![problems, &machinery["every"]];
     if operation.contains_key("requestBody") {
         lists.push(&machinery["body"]);
+    }
+    if is_idempotent {
+        lists.push(&machinery["idempotent"]);
     }
     if !is_public {
         lists.push(&machinery["bearer"]);
@@ -152,7 +181,7 @@ mod tests {
 
     fn document(operation: &Value) -> Value {
         json!({
-            "x-codes": {"every": ["internal"], "body": ["malformed"], "bearer": ["token_missing"]},
+            "x-codes": {"every": ["internal"], "body": ["malformed"], "idempotent": ["idempotency_mismatch"], "bearer": ["token_missing"]},
             "paths": {"/v1/things/{name}": {"post": operation}},
             "components": {"schemas": {"Thing": {"description": "A thing."}}},
         })
@@ -162,7 +191,7 @@ mod tests {
     fn short_forms_become_plain_openapi() {
         let mut document = document(&json!({
             "request": "Thing", "example": {}, "answers": {"201": "Thing", "204": "It is gone."},
-            "problems": ["malformed", "invalid_name"],
+            "problems": ["malformed", "invalid_name"], "idempotent": true,
         }));
         write_out(&mut document).unwrap();
         let item = &document["paths"]["/v1/things/{name}"];
@@ -177,6 +206,8 @@ mod tests {
         };
         assert_eq!(codes("400"), json!(["invalid_name", "malformed"]));
         assert_eq!(codes("401"), json!(["token_missing"]));
+        assert_eq!(codes("422"), json!(["idempotency_mismatch"]));
+        assert_eq!(post["parameters"][0]["$ref"], "#/components/parameters/idempotencyKey");
         assert_eq!(codes("500"), json!(["internal"]));
         assert!(document.get("x-codes").is_none());
     }
