@@ -1,21 +1,26 @@
 //! Idempotency keys in the store: one execution, a lease for dead ones, a bound per user.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use fixtures::{Database, on_both_databases};
 use names::Digest;
 use store::{
-    DatabaseUrl, KEPT_SECONDS, KEYS_PER_USER, KeptAnswer, KeyedRequest, LEASE_SECONDS, Store, Turn, User,
-    UserId,
+    KEPT_SECONDS, KEYS_PER_USER, KeptAnswer, KeyedRequest, LEASE_SECONDS, Store, Turn, User, UserId,
 };
 
 const ALICE: UserId = UserId::from_bytes([1; 16]);
 const START: u64 = 1_000_000;
 
-async fn store() -> (Store, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
+on_both_databases!(
+    one_is_executed_and_its_answer_is_kept_for_a_day,
+    a_dead_execution_is_taken_over,
+    a_user_has_a_bounded_number_of_keys,
+);
+
+async fn store(database: &Database) -> Store {
+    let store = Store::open(&database.url().parse().unwrap()).await.unwrap();
     let user = User { id: ALICE, name: "alice".into(), password_hash: "$".into(), created_at: 1 };
     store.create_user(&user).await.unwrap();
-    (store, folder)
+    store
 }
 
 fn attempt(key: &str, asked: &str, run: u8, now: u64) -> KeyedRequest {
@@ -27,9 +32,8 @@ fn answer(body: &str) -> KeptAnswer {
     KeptAnswer { status: 202, media_type: Some("application/json".into()), body: body.into() }
 }
 
-#[tokio::test]
-async fn one_is_executed_and_its_answer_is_kept_for_a_day() {
-    let (store, _folder) = store().await;
+async fn one_is_executed_and_its_answer_is_kept_for_a_day(database: Database) {
+    let store = store(&database).await;
     let first = attempt("a", "x", 1, START);
     assert_eq!(store.begin_keyed(&first).await.unwrap(), Turn::Execute);
     assert_eq!(store.begin_keyed(&attempt("a", "x", 2, START)).await.unwrap(), Turn::Running);
@@ -42,9 +46,8 @@ async fn one_is_executed_and_its_answer_is_kept_for_a_day() {
 }
 
 /// A process that dies in the middle leaves its row: another one takes over, and a late word of the first changes nothing.
-#[tokio::test]
-async fn a_dead_execution_is_taken_over() {
-    let (store, _folder) = store().await;
+async fn a_dead_execution_is_taken_over(database: Database) {
+    let store = store(&database).await;
     let dead = attempt("a", "x", 1, START);
     store.begin_keyed(&dead).await.unwrap();
     let heir = attempt("a", "x", 2, START + LEASE_SECONDS);
@@ -56,9 +59,8 @@ async fn a_dead_execution_is_taken_over() {
     assert_eq!(store.begin_keyed(&attempt("a", "x", 3, heir.now)).await.unwrap(), Turn::Done(answer("{}")));
 }
 
-#[tokio::test]
-async fn a_user_has_a_bounded_number_of_keys() {
-    let (store, _folder) = store().await;
+async fn a_user_has_a_bounded_number_of_keys(database: Database) {
+    let store = store(&database).await;
     let key = |number: u32| attempt(&format!("key {number}"), "x", 1, START + u64::from(number) / 100);
     for number in 0..KEYS_PER_USER {
         assert_eq!(store.begin_keyed(&key(number)).await.unwrap(), Turn::Execute);
