@@ -14,6 +14,7 @@ mod introductions;
 mod layout;
 mod parts;
 mod ready;
+mod settings;
 mod trust;
 mod watched;
 
@@ -21,6 +22,7 @@ pub use boot::TpmChoice;
 pub use cell::{Cell, CellOptions, EndorsementAnchors};
 pub use layout::Layout;
 pub use ready::Ready;
+pub use settings::Settings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

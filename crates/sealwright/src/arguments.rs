@@ -73,6 +73,7 @@ fn command(verb: RawVerb) -> Command {
             ready_file: raw.ready_file,
             tpm: raw.tpm,
             config: raw.config,
+            mode: mode(raw.check_config),
         }),
         RawVerb::Auth(raw) => Command::Auth(auth(raw)),
         RawVerb::App(raw) => Command::App(app(raw)),
@@ -85,6 +86,7 @@ fn command(verb: RawVerb) -> Command {
         RawVerb::Context(RawContext::Use { file }) => Command::Context(ContextVerb::Use { file }),
         RawVerb::Doctor(raw) => Command::Doctor { data: raw.data },
         RawVerb::ExitCodes => Command::ExitCodes,
+        RawVerb::ConfigSchema => Command::ConfigSchema,
         RawVerb::Gateway(raw) => service(Part::Gateway, raw),
         RawVerb::Controller(raw) => service(Part::Controller, raw),
         RawVerb::Agent(raw) => service(Part::Agent, raw),
@@ -153,9 +155,12 @@ fn trust(raw: RawTrust) -> TrustOptions {
     TrustOptions { simulated, policy: raw.policy }
 }
 
+fn mode(check_config: bool) -> ServiceMode {
+    if check_config { ServiceMode::CheckConfig } else { ServiceMode::Run }
+}
+
 fn service(part: Part, raw: raw::RawService) -> Command {
-    let mode = if raw.check_config { ServiceMode::CheckConfig } else { ServiceMode::Run };
-    Command::Service(ServiceOptions { part, config: raw.config, mode })
+    Command::Service(ServiceOptions { part, config: raw.config, mode: mode(raw.check_config) })
 }
 
 #[cfg(test)]

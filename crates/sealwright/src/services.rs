@@ -92,7 +92,7 @@ async fn run_controller(
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     server::config::read(path).map_err(|error| {
         let missing = matches!(&error, server::config::ConfigError::Read { source, .. }
             if source.kind() == std::io::ErrorKind::NotFound);
@@ -107,7 +107,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 
 /// Prints the effective configuration, defaults filled in, in a form that can be a configuration file again. It holds
 /// paths of secrets, never secrets.
-fn show<T: Serialize>(config: &T) -> Result<(), Failure> {
+pub(crate) fn show<T: Serialize>(config: &T) -> Result<(), Failure> {
     crate::output::print(crate::arguments::Output::Json, config, String::new)
 }
 

@@ -1,45 +1,24 @@
 //! `sealwright up`: all parts in this process, until Ctrl-C.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
-use ensemble::{Ensemble, Options, TpmChoice};
-use serde::Deserialize;
+use ensemble::{Ensemble, Options, Settings, TpmChoice};
 use store::DatabaseUrl;
 
-use crate::arguments::{Tpm, UpOptions};
+use crate::arguments::{ServiceMode, Tpm, UpOptions};
 use crate::failure::Failure;
-
-/// Settings of `up` that differ from the defaults.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UpConfig {
-    /// The database, unless a flag says another one: a SQLite file's path, or a PostgreSQL URL.
-    #[serde(default)]
-    database: Option<DatabaseUrl>,
-    /// The facade's executable; beside our own if absent.
-    #[serde(default)]
-    facade: Option<PathBuf>,
-    /// With a TPM device: its vendor's root certificates, each with what it is worth.
-    #[serde(default)]
-    endorsement_anchors: Vec<verifier::AnchorFile>,
-    /// Certificates between those and the TPM's endorsement key.
-    #[serde(default)]
-    endorsement_intermediates: Vec<PathBuf>,
-    /// What monitoring sees, and where.
-    #[serde(default)]
-    observe: observe::Config,
-    /// Ends the process at a step of an enclave's creation. For tests.
-    #[serde(default)]
-    dangerous_failpoint: Option<controller::Failpoint>,
-}
 
 /// Starts everything, says where it is, and stops it on Ctrl-C or SIGTERM.
 pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
-    let config: UpConfig = match &options.config {
-        Some(path) => server::config::read(path).map_err(anyhow::Error::from)?,
-        None => UpConfig::default(),
+    let mut config: Settings = match &options.config {
+        Some(path) => crate::services::read(path)?,
+        None => Settings::default(),
     };
+    // Flags come before the file.
+    config.database = options.database.clone().or(config.database);
+    config.listen = options.listen.or(config.listen);
+    if options.mode == ServiceMode::CheckConfig {
+        return crate::services::show(&config);
+    }
     let observed = observe::init("warn", &config.observe);
     if options.database.as_ref().is_some_and(DatabaseUrl::holds_password) {
         eprintln!(
@@ -49,8 +28,8 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let wanted = Options {
         data: options.data.clone(),
-        database: options.database.clone().or(config.database),
-        listen: options.listen,
+        database: config.database,
+        listen: config.listen,
         tpm: match &options.tpm {
             Tpm::Software => TpmChoice::Software,
             Tpm::Device(path) => TpmChoice::Device(path.clone()),

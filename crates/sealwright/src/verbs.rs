@@ -22,6 +22,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Command::Verify(options) => verify::file(&globals, &options),
         Command::Context(verb) => context::run(&globals, verb),
         Command::Doctor { data } => doctor::run(&globals, &data).await,
+        Command::ConfigSchema => crate::output::write(ensemble::Settings::schema().as_bytes()),
         Command::ExitCodes => crate::output::write(crate::exit::ExitCode::table().as_bytes()),
         Command::Up(_) | Command::Demo(_) | Command::Service(_) => {
             unreachable!("started by main, not a user's verb")
@@ -47,6 +48,7 @@ pub(crate) fn after_interruption(command: &Command) -> Option<String> {
         | Command::Demo(_)
         | Command::Doctor { .. }
         | Command::ExitCodes
+        | Command::ConfigSchema
         | Command::Service(_) => None,
     }
 }

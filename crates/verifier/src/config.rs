@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use names::{Level, TrustDomain};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An authority for endorsement keys, as the operator trusts it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnchorFile {
     /// Its certificate, PEM or DER.
     pub certificate: PathBuf,
     /// What a TPM below it proves.
+    #[schemars(with = "String")]
     pub level: Level,
     /// What it is called in logs and on the screen.
     pub name: String,

@@ -78,6 +78,9 @@ pub(crate) enum RawVerb {
     /// What the exit codes mean
     #[command(name = "exit-codes", hide = true, long_about = ExitCode::table())]
     ExitCodes,
+    /// The JSON schema of the file for `up --config`
+    #[command(name = "config-schema", hide = true)]
+    ConfigSchema,
     /// Run the gateway alone
     Gateway(RawService),
     /// Run the controller alone
@@ -114,6 +117,9 @@ pub(crate) struct RawUp {
     /// Settings that differ from the defaults
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Print the effective configuration and exit
+    #[arg(long)]
+    pub(crate) check_config: bool,
 }
 
 #[derive(Debug, Args)]

@@ -57,6 +57,7 @@ pub(crate) enum Command {
     Demo(DemoOptions),
     Doctor { data: PathBuf },
     ExitCodes,
+    ConfigSchema,
     Service(ServiceOptions),
 }
 
@@ -69,6 +70,7 @@ pub(crate) struct UpOptions {
     pub(crate) ready_file: Option<PathBuf>,
     pub(crate) tpm: Tpm,
     pub(crate) config: Option<PathBuf>,
+    pub(crate) mode: ServiceMode,
 }
 
 /// What the demo was asked for.
