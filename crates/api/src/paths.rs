@@ -2,7 +2,7 @@
 
 /// `POST`: sign up.
 pub const USERS: &str = "/v1/users";
-/// `POST`: log in.
+/// `POST`: log in; `GET`: list; `DELETE`: end all but this one; `DELETE {SESSIONS}/{id}`: end one.
 pub const SESSIONS: &str = "/v1/sessions";
 /// `POST`: exchange a refresh token.
 pub const SESSIONS_REFRESH: &str = "/v1/sessions/refresh";
@@ -10,6 +10,14 @@ pub const SESSIONS_REFRESH: &str = "/v1/sessions/refresh";
 pub const SESSIONS_CURRENT: &str = "/v1/sessions/current";
 /// `GET`: who am I.
 pub const ME: &str = "/v1/me";
+/// `PUT`: change the password.
+pub const ME_PASSWORD: &str = "/v1/me/password";
+/// `GET`: what the account did and what was done to it.
+pub const AUDIT: &str = "/v1/audit";
+/// `GET`: the whole audit log, for admins.
+pub const ADMIN_AUDIT: &str = "/v1/admin/audit";
+/// `GET`: all accounts, for admins; `POST {ADMIN_USERS}/{name}/disable`, `…/enable`.
+pub const ADMIN_USERS: &str = "/v1/admin/users";
 /// `GET`: keys that sign tokens (RFC 7517).
 pub const JWKS: &str = "/.well-known/jwks.json";
 /// `GET`: is it up.

@@ -92,6 +92,8 @@ codes! {
     InvalidPassword = "invalid_password", 400, "the password is not allowed";
     /// A new passkey's answer is malformed, for another site, or for another challenge.
     InvalidPasskey = "invalid_passkey", 400, "the passkey can't be added";
+    /// A password is common, known from a breach, or says little more than a name.
+    KnownPassword = "known_password", 400, "the password is easy to guess";
     /// A digest is not 64 lower-case hex.
     InvalidDigest = "invalid_digest", 400, "the digest is not SHA-256 in lower-case hex";
     /// Uploaded bytes have another digest than their path says.
@@ -120,6 +122,10 @@ codes! {
     ProofRequired = "proof_required", 403, "prove again that it is you";
     /// A page of another origin sent this.
     CrossSite = "cross_site", 403, "the request comes from another site";
+    /// The password was right, and an admin has disabled the account.
+    AccountDisabled = "account_disabled", 403, "the account is disabled";
+    /// The old password is wrong.
+    WrongPassword = "wrong_password", 403, "the old password is wrong";
     /// This needs a TLS client certificate.
     CertificateRequired = "certificate_required", 403, "a client certificate is needed";
     /// The client certificate's key is not the enclave's owner.
@@ -142,6 +148,8 @@ codes! {
     PasskeyConflict = "passkey_conflict", 409, "the passkey can't be added to this account";
     /// The enclave is in a state that does not allow this.
     WrongState = "wrong_state", 409, "the enclave's state does not allow this";
+    /// An admin can't do this to the own account.
+    OwnAccount = "own_account", 409, "not to your own account";
     /// The user has as many active enclaves as allowed.
     QuotaExceeded = "quota_exceeded", 409, "no more enclaves allowed";
     /// A request with the same `Idempotency-Key` is being done; see `Retry-After`.
@@ -152,7 +160,7 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "the media type is not supported";
     /// The `Idempotency-Key` came with another request before.
     IdempotencyMismatch = "idempotency_mismatch", 422, "the key was used for another request";
-    /// Too many wrong second factors, or too many devices that wait; see `Retry-After`.
+    /// Too many attempts at this account or its second factors, from this address, or devices that wait; see `Retry-After`.
     TooManyAttempts = "too_many_attempts", 429, "too many attempts";
     /// Our fault; the request id leads to the cause.
     Internal = "internal", 500, "an error of ours";
@@ -164,6 +172,8 @@ codes! {
     StorageFull = "storage_full", 503, "the server's storage is full";
     /// The connection to the database was lost while a change was being made to last: look before asking again.
     OutcomeUnknown = "outcome_unknown", 503, "whether it was done is not known";
+    /// What passwords are checked against can't be read, and the operator wants no unchecked one.
+    PasswordsUnchecked = "passwords_unchecked", 503, "new passwords can't be checked now";
     /// The controller does not answer.
     ControllerUnavailable = "controller_unavailable", 503, "server operations do not answer";
     /// It took too long here; whether it will be done is not known.

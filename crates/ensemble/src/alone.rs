@@ -169,7 +169,7 @@ pub async fn run_gateway(file: GatewayFile, tasks: Tasks) -> Result<()> {
     let deps = gateway::Deps {
         store: Store::open(&file.database).await.with_context(|| format!("open {}", file.database))?,
         certificate: Arc::clone(&certificate),
-        token_key: Arc::new(LocalKey::generate().context("make the token key")?),
+        token_keys: crate::trust::token_keys(),
         tasks: tasks.clone(),
     };
     let gateway = gateway::Gateway::bind(file.gateway, deps).await?;

@@ -3,11 +3,9 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use attested_tls::LocalKey;
 use client::{Anchor, Context as ClientContext};
 use names::{Level, Part, TrustDomain};
 use observe::{Observed, Readiness};
@@ -138,12 +136,11 @@ async fn bind(
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let wanted = listen.unwrap_or_else(|| loopback(kept.gateway));
     let edge = bind_edge(layout, SocketAddr::new(wanted.ip(), kept.edge)).await?;
-    let token_key = LocalKey::generate().context("make the token key")?;
     let deps = || -> Result<gateway::Deps> {
         Ok(gateway::Deps {
             store: store.clone(),
             certificate: trust::gateway_certificate(&cell.ca, &signer::system_clock(), tasks)?,
-            token_key: Arc::new(token_key.clone()),
+            token_keys: trust::token_keys(),
             tasks: tasks.clone(),
         })
     };
@@ -159,6 +156,9 @@ async fn bind(
         quota: gateway::Quota::default(),
         hashing: gateway::Hashing::default(),
         factors: gateway::Factors { key_file: layout.factors_key(), public_origin: None },
+        passwords: gateway::Passwords::default(),
+        limits: gateway::Limits::default(),
+        token_keys: gateway::TokenKeys::default(),
     };
     let gateway = match gateway::Gateway::bind(config(wanted), deps()?).await {
         Ok(gateway) => gateway,

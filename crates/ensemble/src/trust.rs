@@ -70,3 +70,8 @@ fn install(slot: &CertificateSlot, ca: &Ca, clock: &Clock) -> Result<()> {
     let chain = ca.certify_part(&leave, clock()).context("certify the gateway")?;
     slot.install(&key, &chain).context("install the gateway's certificate")
 }
+
+/// Makes the gateway's token keys, in memory.
+pub(crate) fn token_keys() -> gateway::MakeTokenKey {
+    Arc::new(|| Ok(Arc::new(LocalKey::generate()?)))
+}

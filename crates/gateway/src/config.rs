@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use names::TrustDomain;
+use passwords::{Breached, Hashing};
 use serde::{Deserialize, Serialize};
 
 use crate::Origin;
@@ -39,6 +40,15 @@ pub struct Config {
     pub hashing: Hashing,
     /// Second factors and pages.
     pub factors: Factors,
+    /// New passwords.
+    #[serde(default)]
+    pub passwords: Passwords,
+    /// Attempts at passwords, and sign-ups.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The keys that sign tokens.
+    #[serde(default)]
+    pub token_keys: TokenKeys,
 }
 
 const fn default_connections() -> usize {
@@ -80,18 +90,74 @@ impl From<Quota> for store::Quota {
     }
 }
 
-/// The pool that hashes passwords: each hash takes 19 MiB and one core for some tens of milliseconds.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// New passwords.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Hashing {
-    /// Hashes at one time.
-    pub threads: usize,
-    /// Requests that may wait; more are answered `busy`.
-    pub queue: usize,
+pub struct Passwords {
+    /// The operator's file of breached passwords, `SHA1:COUNT` lines as the official downloader of Have I Been Pwned writes them.
+    #[serde(default)]
+    pub breached: Option<Breached>,
 }
 
-impl Default for Hashing {
+/// Attempts at passwords, and sign-ups. They hold over all gateways of a database.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Wrong passwords of one account before the first pause.
+    pub account_failures: u32,
+    /// The first pause in seconds; each further wrong password doubles it.
+    pub account_pause: u64,
+    /// The longest pause in seconds.
+    pub account_pause_longest: u64,
+    /// Logins from one address at once.
+    pub login_burst: u32,
+    /// Logins from one address per minute, in the long run.
+    pub logins_per_minute: u32,
+    /// Sign-ups from one address at once.
+    pub sign_up_burst: u32,
+    /// Sign-ups from one address per hour, in the long run.
+    pub sign_ups_per_hour: u32,
+    /// What connections from this machine itself are.
+    pub loopback: Loopback,
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        Self { threads: 2, queue: 64 }
+        Self {
+            account_failures: 6,
+            account_pause: 30,
+            account_pause_longest: 900,
+            login_burst: 30,
+            logins_per_minute: 20,
+            sign_up_burst: 10,
+            sign_ups_per_hour: 10,
+            loopback: Loopback::Exempt,
+        }
+    }
+}
+
+/// Connections from this machine come from its own users, or from a proxy that hides everybody behind one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loopback {
+    /// Not limited by address; accounts are limited all the same.
+    Exempt,
+    /// Limited like every other address.
+    Counted,
+}
+
+/// The keys that sign tokens.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenKeys {
+    /// Seconds after which a gateway makes a new one.
+    pub rotate: u64,
+    /// Seconds between looks at the other gateways' keys.
+    pub poll: u64,
+}
+
+impl Default for TokenKeys {
+    fn default() -> Self {
+        Self { rotate: 24 * 3600, poll: 5 }
     }
 }

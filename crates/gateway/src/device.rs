@@ -17,12 +17,13 @@ use axum::routing::post;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{HeaderMap, StatusCode, header};
 use names::Digest;
-use store::{Begun, Decision, NewDevice, Poll, SessionId, StoreError};
+use store::{Begun, Decision, NewDevice, Poll, Proof, SessionId, StoreError};
 
 use crate::certificate::Peer;
 use crate::extract::{Address, Caller, Form, Json};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
+use crate::seen::Seen;
 use crate::sessions;
 use crate::shared::{Shared, now, random};
 
@@ -132,6 +133,7 @@ fn answer(shared: &Shared, device_code: Secret, user_code: String) -> DeviceCode
 async fn token(
     State(shared): State<Arc<Shared>>,
     peer: Peer,
+    seen: Seen,
     form: Result<Form<DeviceTokenRequest>, Refusal>,
 ) -> Result<axum::Json<DeviceTokens>, Refused> {
     let Form(request) = form.map_err(unreadable)?;
@@ -159,7 +161,7 @@ async fn token(
         Poll::Denied => Err(denied()),
         Poll::Expired => Err(Refused::OAuth(DeviceError::ExpiredToken, "nobody has typed the code in time")),
         Poll::Unknown => Err(unknown),
-        Poll::Approved { by, cnf } => redeem(&shared, &by, cnf).await,
+        Poll::Approved { by, cnf } => redeem(&shared, &by, &seen, cnf).await,
     }
 }
 
@@ -172,6 +174,7 @@ fn denied() -> Refused {
 async fn redeem(
     shared: &Shared,
     by: &SessionId,
+    seen: &Seen,
     cnf: Option<Digest>,
 ) -> Result<axum::Json<DeviceTokens>, Refused> {
     let approver = shared.store.session(by).await?.ok_or_else(denied)?;
@@ -179,7 +182,7 @@ async fn redeem(
         return Err(denied());
     }
     let user = shared.store.user(&approver.user).await?.ok_or_else(denied)?;
-    let tokens = sessions::open(shared, &user, cnf, approver.expires_at).await?;
+    let tokens = sessions::open(shared, &user, Proof::Session(by), seen, cnf, approver.expires_at).await?;
     Ok(axum::Json(DeviceTokens {
         access_token: tokens.access_token,
         token_type: "Bearer".into(),

@@ -14,7 +14,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use store::{SessionId, UserId};
+use store::{Role, SessionId, UserId};
 
 use crate::certificate::{ClientCertificate, Peer};
 use crate::refusal::Refusal;
@@ -23,6 +23,9 @@ use crate::shared::{Shared, now};
 mod page;
 
 pub(crate) use page::Page;
+
+/// A session's last use is noted once in so many seconds.
+const USED_EVERY: u64 = 300;
 
 /// A JSON body of at most `LIMIT` bytes.
 pub(crate) struct Json<T, const LIMIT: usize = JSON_BODY_BYTES>(pub(crate) T);
@@ -134,6 +137,7 @@ pub(crate) struct Caller {
     pub(crate) user: UserId,
     pub(crate) name: String,
     pub(crate) session: SessionId,
+    role: Role,
     peer: Peer,
 }
 
@@ -154,14 +158,31 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         let peer = Peer::from_request_parts(parts, shared).await?;
         let token = bearer(&parts.headers)?;
         let thumbprint = peer.certificate().map(|certificate| &certificate.thumbprint);
-        let (user, session) = shared.tokens.verify(token, thumbprint, now())?;
+        let (user, session) = shared.tokens.verify(&shared.store, token, thumbprint, now()).await?;
         let ended = || Refusal::new(Code::SessionRevoked, "log in again");
-        let stored = shared.store.session(&session).await?.ok_or_else(ended)?;
-        if stored.revoked_at.is_some() || stored.expires_at <= now() || stored.user != user {
+        let live = shared.store.live_session(&session, now()).await?.ok_or_else(ended)?;
+        if live.session.user != user {
             return Err(ended());
         }
-        let account = shared.store.user(&user).await?.ok_or_else(ended)?;
-        Ok(Self { user, name: account.name, session, peer })
+        if live.session.used_at.saturating_add(USED_EVERY) <= now() {
+            shared.store.touch_session(&session, now()).await?;
+        }
+        Ok(Self { user, name: live.name, session, role: live.role, peer })
+    }
+}
+
+/// A caller whose account is an admin's at this moment; to everybody else there is nothing here.
+pub(crate) struct Admin(pub(crate) Caller);
+
+impl FromRequestParts<Arc<Shared>> for Admin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let caller = Caller::from_request_parts(parts, shared).await?;
+        match caller.role {
+            Role::Admin => Ok(Self(caller)),
+            Role::User => Err(Refusal::new(Code::NotFound, "there is nothing of this name")),
+        }
     }
 }
 

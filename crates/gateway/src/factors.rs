@@ -13,10 +13,10 @@ use api::{Code, Secret};
 use axum::extract::State;
 use axum::routing::{delete, get, post};
 use names::Digest;
+use passwords::{Checked, Stored};
 use store::{Attempt, UserId};
 
 use crate::extract::Caller;
-use crate::hashing::Checked;
 use crate::refusal::Refusal;
 use crate::routes::Routes;
 use crate::shared::{Shared, now};
@@ -75,7 +75,7 @@ pub(crate) async fn prove(shared: &Shared, caller: &Caller, proof: Proof) -> Res
         (Some(password), None) => {
             count(shared, &caller.user).await?;
             let user = shared.store.user(&caller.user).await?.ok_or_else(needed)?;
-            match shared.hasher.check(password, Some(user.password_hash)).await? {
+            match shared.hasher.check(password, Stored::Account(&user.password_hash)).await? {
                 Checked::Right | Checked::RightAndStale(_) => {}
                 Checked::Wrong => return Err(needed()),
             }

@@ -4,7 +4,9 @@
 //! enclave. Whoever controls it can refuse or delay service and hand out tokens, but not make a client trust a wrong enclave, nor own an enclave of
 //! somebody else: the owner is a key that the user's client holds. Called by the `sealwright` command and testbed.
 
+mod admin;
 mod apps;
+mod audit;
 mod blobs;
 mod certificate;
 mod conditional;
@@ -14,15 +16,19 @@ mod device;
 mod enclaves;
 mod extract;
 mod factors;
-mod hashing;
 mod idempotency;
+mod key_ring;
+mod limits;
 mod listen;
+mod marks;
 mod meta;
 mod names;
 mod origin;
 mod page;
 mod refusal;
 mod routes;
+mod seen;
+mod session_list;
 mod sessions;
 mod shared;
 mod stages;
@@ -39,9 +45,11 @@ use server::Tasks;
 use store::Store;
 use tokio::net::TcpListener;
 
-pub use config::{Config, Factors, Hashing, Quota};
+pub use config::{Config, Factors, Limits, Loopback, Passwords, Quota, TokenKeys};
 pub use idempotency::PATHS as IDEMPOTENT_PATHS;
+pub use key_ring::MakeTokenKey;
 pub use origin::{NotAnOrigin, Origin};
+pub use passwords::{Breached, Hashing, Unreadable};
 pub use routes::paths;
 pub use timeouts::Timeouts;
 
@@ -53,8 +61,8 @@ pub struct Deps {
     pub store: Store,
     /// Its own certificate, which may be renewed meanwhile. Clients dial an address or a name: it should serve both.
     pub certificate: Arc<CertificateSlot>,
-    /// Signs tokens; made at start, never stored. A restart ends access tokens, not sessions.
-    pub token_key: Arc<dyn pki::SigningKey>,
+    /// Makes the keys that sign tokens: one at start, others when it is time. They are never stored; their public halves are.
+    pub token_keys: MakeTokenKey,
     /// Runs its connections and background work.
     pub tasks: Tasks,
 }
@@ -92,7 +100,7 @@ impl Gateway {
         let (connections, timeouts) = (config.connections, config.timeouts);
         let origin =
             config.factors.public_origin.clone().unwrap_or_else(|| Origin::localhost(address.port()));
-        let shared = Shared::build(config, origin, deps.store, deps.token_key, deps.tasks).await?;
+        let shared = Shared::build(config, origin, deps.store, deps.token_keys, deps.tasks).await?;
         Ok(Self { listener, address, connections, timeouts, acceptor, shared: Arc::new(shared) })
     }
 
@@ -106,6 +114,8 @@ impl Gateway {
     pub async fn serve(self) {
         let tasks = self.shared.tasks.clone();
         tasks.spawn_cancellable(sessions::prune(Arc::clone(&self.shared)));
+        tasks.spawn_cancellable(audit::log_heads(Arc::clone(&self.shared)));
+        tasks.spawn_cancellable(key_ring::keep(Arc::clone(&self.shared)));
         let router = routes::router(self.shared);
         tracing::info!(address = %self.address, "gateway listens");
         let bounds = listen::Bounds { connections: self.connections, head: self.timeouts.head() };

@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use packing::BlobError;
+use passwords::{HashError, Unacceptable};
 use server::telemetry::chain;
 use store::StoreError;
 use tracing::{Instrument, error, info, info_span, warn};
@@ -35,6 +36,10 @@ const ON_EVERY_ANSWER: [(HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// The id of a request; in its extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -144,6 +149,26 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<HashError> for Refusal {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self::new(Code::Busy, "too many logins at once"),
+            HashError::Unacceptable(Unacceptable::Short | Unacceptable::Long) => {
+                Self::new(Code::InvalidPassword, error.to_string())
+            }
+            HashError::Unacceptable(Unacceptable::Names | Unacceptable::Common | Unacceptable::Breached) => {
+                Self::new(Code::KnownPassword, error.to_string())
+            }
+            HashError::Unacceptable(Unacceptable::Unchecked) => {
+                Self::new(Code::PasswordsUnchecked, error.to_string())
+            }
+            HashError::Random(_) | HashError::Hash(_) | HashError::Stored | HashError::Lost(_) => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
 impl From<BlobError> for Refusal {
     fn from(error: BlobError) -> Self {
         match error {
@@ -162,11 +187,12 @@ impl From<getrandom::Error> for Refusal {
 }
 
 /// The outermost layer: gives the request its id (none from outside is believed), logs it, and writes the body of refusals.
-pub(crate) async fn answer(request: Request, next: Next) -> Response {
+pub(crate) async fn answer(mut request: Request, next: Next) -> Response {
     let Ok(id) = random::<16>().map(|bytes| names::hex(&bytes)) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let path: String = request.uri().path().chars().take(LOGGED_PATH).collect();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = info_span!("request", trace.id = %id, %id, method = %request.method(), path);
     async {
         let began = Instant::now();
@@ -215,6 +241,10 @@ fn write_problem(response: &mut Response, refusal: &Refusal, id: &str) {
     }
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        // draft-ietf-httpapi-ratelimit-headers: nothing is left until then. Which limit it was is not told.
+        if let Ok(value) = HeaderValue::from_str(&format!("\"attempts\";r=0;t={seconds}")) {
+            headers.insert("ratelimit", value);
+        }
     }
     *response.body_mut() = Body::from(body);
 }

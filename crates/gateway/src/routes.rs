@@ -10,8 +10,8 @@ use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
 use crate::{
-    apps, blobs, conditional, device, enclaves, factors, idempotency, meta, origin, page, refusal, sessions,
-    timeouts, users,
+    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, meta, origin, page,
+    refusal, sessions, timeouts, users,
 };
 
 /// The routes of one area.
@@ -49,6 +49,8 @@ fn all() -> Routes {
         .merge(factors::routes())
         .merge(device::routes())
         .merge(page::routes())
+        .merge(audit::routes())
+        .merge(admin::routes())
         .merge(blobs::routes())
         .merge(apps::routes())
         .merge(enclaves::routes())

@@ -1,4 +1,7 @@
-//! Sessions: log in, exchange refresh tokens, sign out.
+//! Sessions: log in, and exchange refresh tokens.
+//!
+//! Of many exchanges of one refresh token exactly one wins, and every later one ends the session. There is no time of grace in which a second one gets
+//! the same answer: a client whose answer was lost logs in again, while a thief gets nothing for being quick.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,65 +12,102 @@ use api::{Code, Secret};
 use axum::extract::State;
 use axum::routing::{delete, post};
 use base64ct::{Base64UrlUnpadded, Encoding};
-use http::StatusCode;
 use names::Digest;
+use passwords::{Checked, Stored};
 use server::telemetry::chain;
-use store::{NewSession, Rotation, SessionId, UserId};
+use store::{NewSession, Proof, Rotation, SessionId, StoreError, UserId};
 
 use crate::certificate::Peer;
-use crate::extract::{Caller, Json};
+use crate::extract::Json;
 use crate::factors;
-use crate::hashing::Checked;
 use crate::names::AccountName;
 use crate::refusal::Refusal;
 use crate::routes::Routes;
+use crate::seen::Seen;
+use crate::session_list;
 use crate::shared::{Shared, now, random};
 use crate::tokens::SESSION_TOKEN_LIFE;
-use crate::users::is_acceptable;
 
 pub(crate) fn routes() -> Routes {
     Routes::new()
-        .route("/v1/sessions", post(log_in))
+        .route("/v1/sessions", post(log_in).get(session_list::list).delete(session_list::end_others))
         .route("/v1/sessions/refresh", post(refresh))
-        .route("/v1/sessions/current", delete(sign_out))
+        .route("/v1/sessions/current", delete(session_list::sign_out))
+        .route("/v1/sessions/{id}", delete(session_list::end_one))
 }
 
 /// Life of a session in seconds; refreshing does not make it longer.
 const SESSION_LIFE: u64 = 48 * 3600;
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// `POST /v1/sessions`
 pub(crate) async fn log_in(
     State(shared): State<Arc<Shared>>,
     peer: Peer,
+    seen: Seen,
     Json(credentials): Json<Credentials>,
 ) -> Result<axum::Json<Tokens>, Refusal> {
     let wrong = || Refusal::new(Code::BadCredentials, "wrong name or password");
-    // The same for every name: no account can have such a password.
-    if !is_acceptable(&credentials.password) {
-        return Err(wrong());
-    }
-    let user = match credentials.name.parse::<AccountName>() {
-        Ok(name) => shared.store.user_by_name(name.as_str()).await?,
-        Err(_) => None,
+    let name = credentials.name.parse::<AccountName>().ok();
+    let user = match &name {
+        Some(name) => shared.store.user_by_name(name.as_str()).await?,
+        None => None,
     };
-    let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let checked = shared.hasher.check(credentials.password, stored).await?;
+    let id = user.as_ref().map(|user| &user.id);
+    let certificate = peer.certificate().map(|certificate| &certificate.thumbprint);
+    let attempt = shared.attempt(&seen, name.as_ref(), id, certificate, &credentials.password).await?;
+    let stored = match &user {
+        Some(user) => Stored::Account(&user.password_hash),
+        None => Stored::Nobody(name.as_ref().map_or("", AccountName::as_str)),
+    };
+    let rehashed = match shared.hasher.check(credentials.password, stored).await? {
+        Checked::Right => None,
+        Checked::RightAndStale(hash) => Some(hash),
+        Checked::Wrong => {
+            shared.was_wrong(&attempt).await?;
+            refused(&shared, &seen, user.as_ref(), Code::BadCredentials).await?;
+            return Err(wrong());
+        }
+    };
     let user = user.ok_or_else(wrong)?;
-    match checked {
-        Checked::Wrong => return Err(wrong()),
-        Checked::Right => {}
-        Checked::RightAndStale(hash) => shared.store.set_password_hash(&user.id, &hash).await?,
+    if user.disabled_at.is_some() {
+        refused(&shared, &seen, Some(&user), Code::AccountDisabled).await?;
+        return Err(Refusal::new(Code::AccountDisabled, "ask the operator"));
     }
-    factors::check(&shared, &user.id, credentials.second_factor).await?;
-    let cnf = peer.certificate().map(|certificate| certificate.thumbprint);
-    open(&shared, &user, cnf, u64::MAX).await.map(axum::Json)
+    if let Err(refusal) = factors::check(&shared, &user.id, credentials.second_factor).await {
+        // The password was right; second factors are counted by themselves.
+        shared.store.forgive(attempt.bucket()).await?;
+        refused(&shared, &seen, Some(&user), refusal.code()).await?;
+        return Err(refusal);
+    }
+    let proof = Proof::Password {
+        checked: &user.password_hash,
+        rehashed: rehashed.as_deref(),
+        bucket: attempt.bucket(),
+    };
+    open(&shared, &user, proof, &seen, certificate.copied(), u64::MAX).await.map(axum::Json)
+}
+
+/// Notes in the audit log that a login to an account was refused; names that nobody has leave nothing there, so that it can't be filled with them.
+async fn refused(
+    shared: &Shared,
+    seen: &Seen,
+    user: Option<&store::User>,
+    code: Code,
+) -> Result<(), Refusal> {
+    if let Some(user) = user {
+        let subject = user.id.to_string();
+        shared.store.audit(seen.event(None, "session.open", &subject, code.as_str())).await?;
+    }
+    Ok(())
 }
 
 /// A new session of somebody who has proved to be this user, with its first tokens. It ends at `no_later_than` at the latest (unix seconds).
 pub(crate) async fn open(
     shared: &Shared,
     user: &store::User,
+    proof: Proof<'_>,
+    seen: &Seen,
     cnf: Option<Digest>,
     no_later_than: u64,
 ) -> Result<Tokens, Refusal> {
@@ -77,10 +117,19 @@ pub(crate) async fn open(
         user: user.id,
         refresh_hash,
         cnf,
+        client: seen.client.clone(),
         created_at: now(),
         expires_at: now().saturating_add(SESSION_LIFE).min(no_later_than),
     };
-    shared.store.create_session(&session).await?;
+    let event = seen.done(&user.id, "session.open", &session.id.to_string());
+    match shared.store.open_session(&session, proof, event).await {
+        Ok(()) => {}
+        // Between the check and now the password was changed, or the account disabled.
+        Err(StoreError::WrongState) => {
+            return Err(Refusal::new(Code::BadCredentials, "wrong name or password"));
+        }
+        Err(error) => return Err(error.into()),
+    }
     tracing::info!(user = %user.id, session = %session.id, bound = session.cnf.is_some(), "logged in");
     answer(shared, &user.id, user.name.clone(), &session.id, session.cnf.as_ref(), refresh_token)
 }
@@ -117,25 +166,21 @@ pub(crate) async fn refresh(
     }
 }
 
-/// `DELETE /v1/sessions/current`
-pub(crate) async fn sign_out(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-) -> Result<StatusCode, Refusal> {
-    shared.store.revoke_session(&caller.session, now()).await?;
-    tracing::info!(user = %caller.user, session = %caller.session, "signed out");
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Drops sessions that are over, now and then.
+/// Drops what is over, now and then, and tells the hasher what kinds of hash there are.
 pub(crate) async fn prune(shared: Arc<Shared>) {
     loop {
-        match shared.store.prune_sessions(now()).await {
-            Ok(pruned) => tracing::debug!(pruned, "sessions pruned"),
-            Err(error) => tracing::warn!(error = %chain(&error), "prune sessions"),
+        match pruned(&shared).await {
+            Ok(pruned) => tracing::debug!(pruned, "sessions and limits pruned"),
+            Err(error) => tracing::warn!(error = %chain(&error), "prune sessions and limits"),
         }
         tokio::time::sleep(PRUNE_EVERY).await;
     }
+}
+
+async fn pruned(shared: &Shared) -> Result<u64, StoreError> {
+    let (users, old) = shared.store.count_users().await?;
+    shared.hasher.accounts_are(users, old);
+    Ok(shared.store.prune_sessions(now()).await? + shared.store.prune_limits(now()).await?)
 }
 
 fn answer(

@@ -1,24 +1,27 @@
 //! What all routes share.
 
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::factors::SealingKey;
 use anyhow::Context as _;
 use packing::Blobs;
+use passwords::{Hasher, Rules};
 use server::Tasks;
 use store::Store;
 use tokio::sync::Semaphore;
 
 use crate::controller::Controller;
-use crate::hashing::Hasher;
+use crate::key_ring::{KeyRing, MakeTokenKey};
+use crate::limits::Limits;
+use crate::marks::Marks;
 use crate::stages::Stages;
 use crate::timeouts::Timeouts;
 use crate::tokens::Tokens;
 use crate::{Config, Origin, Quota};
 
+/// The service's name, which is no password.
+const SERVICE: &str = "sealwright";
 /// Uploads that are written at one time.
 const UPLOADS: usize = 16;
 
@@ -30,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) hasher: Hasher,
     pub(crate) sealing: SealingKey,
     pub(crate) origin: Origin,
+    pub(crate) limits: Limits,
+    pub(crate) marks: Marks,
     pub(crate) tokens: Tokens,
     pub(crate) controller: Controller,
     pub(crate) stages: Stages,
@@ -44,15 +49,17 @@ impl Shared {
         config: Config,
         origin: Origin,
         store: Store,
-        token_key: Arc<dyn pki::SigningKey>,
+        token_keys: MakeTokenKey,
         tasks: Tasks,
     ) -> anyhow::Result<Self> {
         let blobs = Blobs::open_dir(&config.blobs).context("blobs folder")?;
         blobs.remove_leftovers().context("blobs folder")?;
-        let tokens = Tokens::new(token_key, &config.trust_domain).context("token key")?;
-        write_whole(&config.jwks, tokens.key_set().as_bytes())
-            .with_context(|| format!("write {}", config.jwks.display()))?;
-        let hasher = Hasher::start(config.hashing).await.context("hash the stand-in password")?;
+        let ring =
+            KeyRing::start(token_keys, &store, config.jwks, config.token_keys).await.context("token key")?;
+        let tokens = Tokens::new(ring, &config.trust_domain);
+        let rules = Rules::new(SERVICE, config.passwords.breached);
+        let hasher = Hasher::start(config.hashing, rules).await.context("hash the stand-in password")?;
+        let limits = Limits::new(config.limits)?;
         let sealing =
             SealingKey::open_or_make(&config.factors.key_file).context("key file of second factors")?;
         Ok(Self {
@@ -62,6 +69,8 @@ impl Shared {
             hasher,
             sealing,
             origin,
+            limits,
+            marks: Marks::default(),
             tokens,
             controller: Controller::new(&config.controller),
             stages: Stages::default(),
@@ -78,18 +87,15 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Unix milliseconds.
+pub(crate) fn now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Random bytes of the kernel.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Replaces a file so that a reader sees the old or the new one, never a part.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let unfinished = path.with_extension("new");
-    let mut file = std::fs::File::create(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, path)
 }

@@ -1,14 +1,16 @@
 //! Access tokens: signed here, in shape and checks those of `pki::token`.
 
-use std::sync::Arc;
-
+use ::audit::Head;
 use api::Code;
 use names::{Digest, EnclaveId, Part, TrustDomain, hex};
-use pki::SigningKey;
-use pki::jwk::{Jwk, JwkError, Jwks};
+use pki::jwk::Jwk;
+use pki::jws::{self, KeyHint};
 use pki::token::{self, AccessClaims, Confirmation, Expected, TokenRefusal};
-use store::{SessionId, UserId};
+use serde::Serialize;
+use server::telemetry::chain;
+use store::{SessionId, Store, UserId};
 
+use crate::key_ring::KeyRing;
 use crate::refusal::Refusal;
 use crate::shared::random;
 
@@ -17,24 +19,48 @@ pub(crate) const SESSION_TOKEN_LIFE: u64 = 600;
 /// Life of a token for an enclave, in seconds.
 pub(crate) const ENCLAVE_TOKEN_LIFE: u64 = token::ENCLAVE_TOKEN_LIFE;
 
+/// `typ` of a signed end of the audit log: no token has it.
+const AUDIT_HEAD_TYPE: &str = "audit-head+jwt";
+
+/// What a signed end of the audit log says.
+#[derive(Serialize)]
+struct HeadClaims<'a> {
+    iss: &'a str,
+    iat: u64,
+    seq: u64,
+    hash: Digest,
+}
+
 /// The token service.
 pub(crate) struct Tokens {
-    key: Arc<dyn SigningKey>,
-    keys: Jwks,
+    ring: KeyRing,
     issuer: String,
     trust_domain: TrustDomain,
 }
 
 impl Tokens {
-    pub(crate) fn new(key: Arc<dyn SigningKey>, trust_domain: &TrustDomain) -> Result<Self, JwkError> {
-        let keys = Jwks::new(vec![Jwk::from_spki(key.public_key_spki())?])?;
+    pub(crate) fn new(ring: KeyRing, trust_domain: &TrustDomain) -> Self {
         let issuer = trust_domain.part(Part::Gateway).to_string();
-        Ok(Self { key, keys, issuer, trust_domain: trust_domain.clone() })
+        Self { ring, issuer, trust_domain: trust_domain.clone() }
+    }
+
+    /// The keys.
+    pub(crate) const fn ring(&self) -> &KeyRing {
+        &self.ring
     }
 
     /// The public keys as a JWK set.
     pub(crate) fn key_set(&self) -> String {
-        self.keys.to_json()
+        self.ring.set().to_json()
+    }
+
+    /// The audit log's end, signed.
+    pub(crate) fn sign_audit_head(&self, head: &Head, now: u64) -> Result<String, Refusal> {
+        let key = self.ring.key();
+        let public = Jwk::from_spki(key.public_key_spki()).map_err(Refusal::internal)?;
+        let claims = HeadClaims { iss: &self.issuer, iat: now, seq: head.seq, hash: head.hash };
+        jws::sign(AUDIT_HEAD_TYPE, &KeyHint::Id(public.id().into()), &claims, &*key)
+            .map_err(Refusal::internal)
     }
 
     /// A token for the gateway itself. Its `jti` begins with the session's id, so that each request can ask whether the session still holds.
@@ -61,20 +87,37 @@ impl Tokens {
         self.issue(user, audience, hex(&random::<16>()?), Some(certificate), ENCLAVE_TOKEN_LIFE, now)
     }
 
-    /// Whose token for the gateway this is, and of which session.
-    pub(crate) fn verify(
+    /// Whose token for the gateway this is, and of which session. A key that is not known may be another gateway's new one: that is looked up.
+    pub(crate) async fn verify(
         &self,
+        store: &Store,
         token: &str,
         certificate: Option<&Digest>,
         now: u64,
     ) -> Result<(UserId, SessionId), Refusal> {
-        let expected = Expected { issuer: &self.issuer, audience: &self.issuer, now };
-        let claims =
-            token::verify_session_token(token, &self.keys, &expected, certificate.map(Digest::as_bytes))
-                .map_err(refusal)?;
+        let claims = match self.claims(token, certificate, now) {
+            Err(TokenRefusal::UnknownKey) => {
+                if let Err(error) = self.ring.look_again(store).await {
+                    tracing::warn!(error = %chain(&*error), "token keys");
+                }
+                self.claims(token, certificate, now)
+            }
+            verified => verified,
+        };
+        let claims = claims.map_err(refusal)?;
         let session = claims.jti.split_once('.').and_then(|(session, _)| session.parse().ok());
         let user = claims.sub.parse().ok();
         user.zip(session).ok_or_else(|| refusal(TokenRefusal::Claims))
+    }
+
+    fn claims(
+        &self,
+        token: &str,
+        certificate: Option<&Digest>,
+        now: u64,
+    ) -> Result<AccessClaims, TokenRefusal> {
+        let expected = Expected { issuer: &self.issuer, audience: &self.issuer, now };
+        token::verify_session_token(token, &self.ring.set(), &expected, certificate.map(Digest::as_bytes))
     }
 
     fn issue(
@@ -96,7 +139,7 @@ impl Tokens {
             jti: id,
             cnf: certificate.map(|thumbprint| Confirmation::certificate(thumbprint.as_bytes())),
         };
-        token::issue(&claims, &*self.key).map_err(Refusal::internal)
+        token::issue(&claims, &*self.ring.key()).map_err(Refusal::internal)
     }
 }
 

@@ -12,13 +12,13 @@ use crate::{
 
 /// Longer key sets are refused.
 pub const MAX_SET: usize = 64 * 1024;
-/// More keys are refused.
-const MAX_KEYS: usize = 16;
+/// More keys are refused: each gateway has one or two, and those of gateways that are gone stay for minutes.
+const MAX_KEYS: usize = 64;
 
 /// Why a key or a key set was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwkError {
-    /// More than 64 KiB or more than 16 keys.
+    /// More than 64 KiB or more than 64 keys.
     #[error("key set is too large")]
     TooLarge,
     /// Not JSON of the expected shape; a member of a private key is refused too.
@@ -77,6 +77,19 @@ impl Jwk {
         &self.key
     }
 
+    /// Parses one key by itself.
+    pub fn parse(json: &[u8]) -> Result<Self, JwkError> {
+        if json.len() > MAX_SET {
+            return Err(JwkError::TooLarge);
+        }
+        Self::from_raw(&serde_json::from_slice(json).map_err(|_| JwkError::Form)?)
+    }
+
+    /// The key as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.to_raw()).unwrap_or_default()
+    }
+
     fn from_raw(raw: &RawJwk) -> Result<Self, JwkError> {
         if (raw.kty.as_str(), raw.crv.as_str(), raw.alg.as_str(), raw.usage.as_str())
             != ("EC", "P-256", "ES256", "sig")
@@ -107,7 +120,7 @@ pub struct Jwks {
 }
 
 impl Jwks {
-    /// A set of these keys; at most 16.
+    /// A set of these keys; at most 64.
     pub fn new(keys: Vec<Jwk>) -> Result<Self, JwkError> {
         if keys.len() > MAX_KEYS { Err(JwkError::TooLarge) } else { Ok(Self { keys }) }
     }

@@ -37,6 +37,7 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_millis(500);
 pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "start", include_str!("../migrations/0001_start.sql")),
+    (2, "accounts", include_str!("../migrations/0002_accounts.sql")),
     (3, "factors", include_str!("../migrations/0003_factors.sql")),
     (5, "lifecycle", include_str!("../migrations/0005_lifecycle.sql")),
     (6, "idempotency", include_str!("../migrations/0006_idempotency.sql")),

@@ -1,4 +1,4 @@
-//! The only SQL: users, sessions, apps, enclaves.
+//! The only SQL: users, sessions, limits, audit log, token keys, apps, enclaves.
 //!
 //! SQLite in one file of the data folder, or PostgreSQL by URL. The statements are the common part of both, and so are the tests.
 //! It does not read the clock, make ids or hash anything: callers bring all of that. Called by the gateway (everything) and the controller
@@ -6,6 +6,7 @@
 
 mod accounts;
 mod apps;
+mod audit;
 mod database;
 mod database_url;
 mod devices;
@@ -15,11 +16,14 @@ mod factors;
 mod health;
 mod idempotency;
 mod ids;
+mod limits;
 mod migrations;
 mod sessions;
 mod statements;
+mod token_keys;
 
-pub use accounts::User;
+pub use ::audit::{Entry, Event, Head};
+pub use accounts::{NewPassword, Role, User};
 pub use apps::{App, AppSummary, NewApp, Published};
 pub use database::Store;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PasswordFileError};
@@ -30,4 +34,6 @@ pub use factors::{AddedPasskey, Attempt, Factors, Passkey, PasskeyUse};
 pub use health::Count;
 pub use idempotency::{KEPT_SECONDS, KEYS_PER_USER, KeptAnswer, KeyedRequest, LEASE_SECONDS, Turn};
 pub use ids::{SessionId, UserId};
-pub use sessions::{NewSession, Rotation, Session};
+pub use limits::{Admission, Lockout, Rate};
+pub use sessions::{Live, NewSession, Proof, Rotation, Session};
+pub use token_keys::TokenKey;

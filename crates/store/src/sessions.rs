@@ -1,11 +1,13 @@
 //! Login sessions and their rotating refresh tokens (RFC 9700, 4.14).
 
-use names::Digest;
+mod own;
 
+use audit::Event;
+use names::Digest;
 use sqlx::Row;
 
 use crate::database::{Record, Write, parsed, parsed_option, signed, unsigned};
-use crate::{SessionId, Store, StoreError, UserId};
+use crate::{Role, SessionId, Store, StoreError, UserId};
 
 /// Sessions kept per user; the oldest go when more come.
 const SESSIONS_PER_USER: i64 = 50;
@@ -23,10 +25,42 @@ pub struct NewSession {
     pub refresh_hash: Digest,
     /// SHA-256 of the client certificate that the session is bound to.
     pub cnf: Option<Digest>,
+    /// What the client said it is; empty when it said nothing.
+    pub client: String,
     /// Unix seconds.
     pub created_at: u64,
     /// Unix seconds.
     pub expires_at: u64,
+}
+
+/// What a login was proved with. No Debug: it holds password hashes.
+pub enum Proof<'a> {
+    /// A password.
+    Password {
+        /// The hash that it was checked against: when another is stored by now, the password was changed meanwhile.
+        checked: &'a str,
+        /// A hash with today's parameters, which replaces the stored one.
+        rehashed: Option<&'a str>,
+        /// The bucket whose failures are forgiven.
+        bucket: &'a str,
+    },
+    /// A passkey.
+    Passkey,
+    /// Another provider's word.
+    Provider,
+    /// Another session of the account, which has to hold still.
+    Session(&'a SessionId),
+}
+
+/// A session that holds, with what its account is at this moment.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The session.
+    pub session: Session,
+    /// The account's name.
+    pub name: String,
+    /// The account's role.
+    pub role: Role,
 }
 
 /// A stored session.
@@ -40,6 +74,12 @@ pub struct Session {
     pub cnf: Option<Digest>,
     /// Counts refreshes.
     pub generation: u64,
+    /// What the client said it is.
+    pub client: String,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// Unix seconds, to within a few minutes.
+    pub used_at: u64,
     /// Unix seconds.
     pub expires_at: u64,
     /// Unix seconds, once signed out or revoked.
@@ -68,40 +108,74 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn create_session(&self, session: &NewSession) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        sqlx::query(
-            "INSERT INTO sessions (id, user_id, refresh_hash, generation, cnf, created_at, expires_at)
-             VALUES ($1, $2, $3, 0, $4, $5, $6)",
-        )
-        .bind(session.id.to_string())
-        .bind(session.user.to_string())
-        .bind(session.refresh_hash.to_string())
-        .bind(session.cnf.map(|cnf| cnf.to_string()))
-        .bind(signed(session.created_at))
-        .bind(signed(session.expires_at))
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "DELETE FROM sessions WHERE user_id = $1 AND id <> $2 AND id NOT IN
-             (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id LIMIT $3)",
-        )
-        .bind(session.user.to_string())
-        .bind(session.id.to_string())
-        .bind(SESSIONS_PER_USER)
-        .execute(&mut *transaction)
-        .await?;
+        insert(&mut transaction, session).await?;
         transaction.commit().await
     }
 
-    /// The session, over or not.
+    /// Opens a session for somebody who has proved to be the account's owner, and says so in the audit log.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`] when the account is disabled by now or its password was changed meanwhile.
+    pub async fn open_session(
+        &self,
+        session: &NewSession,
+        proof: Proof<'_>,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let row = sqlx::query("SELECT password_hash FROM users WHERE id = $1 AND disabled_at IS NULL")
+            .bind(session.user.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or(StoreError::WrongState)?;
+        match proof {
+            Proof::Password { checked, rehashed, bucket } => {
+                if row.try_get::<&str, _>("password_hash")? != checked {
+                    return Err(StoreError::WrongState);
+                }
+                if let Some(hash) = rehashed {
+                    sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
+                        .bind(session.user.to_string())
+                        .bind(hash)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                crate::limits::forgive(&mut transaction, bucket).await?;
+            }
+            Proof::Session(other) => {
+                sqlx::query(
+                    "SELECT id FROM sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2",
+                )
+                .bind(other.to_string())
+                .bind(signed(session.created_at))
+                .fetch_optional(&mut *transaction)
+                .await?
+                .ok_or(StoreError::WrongState)?;
+            }
+            Proof::Passkey | Proof::Provider => {}
+        }
+        insert(&mut transaction, session).await?;
+        crate::audit::append(&mut transaction, event).await?;
+        transaction.commit().await
+    }
+
+    /// The session and its account, when both hold at this moment.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query("SELECT * FROM sessions WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(self.readers())
-            .await?;
-        row.as_ref().map(session).transpose()
+    pub async fn live_session(&self, id: &SessionId, now: u64) -> Result<Option<Live>, StoreError> {
+        let row = sqlx::query(
+            "SELECT s.*, u.name, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.disabled_at IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(signed(now))
+        .fetch_optional(self.readers())
+        .await?;
+        let live = |row: &Record| {
+            Ok(Live { session: session(row)?, name: row.try_get("name")?, role: parsed(row, "role")? })
+        };
+        row.as_ref().map(live).transpose()
     }
 
     /// Exchanges a refresh token for the next one; of many callers with the same token one wins. `cnf` is the certificate of this connection.
@@ -116,15 +190,19 @@ impl Store {
         now: u64,
     ) -> Result<Rotation, StoreError> {
         let mut transaction = self.write().await?;
-        let row = sqlx::query("SELECT * FROM sessions WHERE refresh_hash = $1")
-            .bind(old.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let row = sqlx::query(
+            "SELECT s.*, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.refresh_hash = $1",
+        )
+        .bind(old.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?;
         let Some(row) = row else {
             return revoke_if_spent(transaction, old, now).await;
         };
         let mut session = session(&row)?;
-        if session.revoked_at.is_some()
+        // Who is disabled by now gets no more tokens, whatever was allowed when the session began.
+        if row.try_get::<Option<i64>, _>("disabled_at")?.is_some()
+            || session.revoked_at.is_some()
             || session.expires_at <= now
             || signed(session.generation) >= GENERATIONS
         {
@@ -133,11 +211,14 @@ impl Store {
         if session.cnf.is_some() && session.cnf.as_ref() != cnf {
             return Ok(Rotation::WrongCertificate);
         }
-        sqlx::query("UPDATE sessions SET refresh_hash = $2, generation = generation + 1 WHERE id = $1")
-            .bind(session.id.to_string())
-            .bind(new.to_string())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE sessions SET refresh_hash = $2, used_at = $3, generation = generation + 1 WHERE id = $1",
+        )
+        .bind(session.id.to_string())
+        .bind(new.to_string())
+        .bind(signed(now))
+        .execute(&mut *transaction)
+        .await?;
         sqlx::query("INSERT INTO spent_refresh_tokens (refresh_hash, session_id) VALUES ($1, $2)")
             .bind(old.to_string())
             .bind(session.id.to_string())
@@ -174,6 +255,50 @@ impl Store {
     }
 }
 
+async fn insert(transaction: &mut Write, session: &NewSession) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO sessions (id, user_id, refresh_hash, generation, cnf, client, created_at, used_at, expires_at)
+         VALUES ($1, $2, $3, 0, $4, $5, $6, $6, $7)",
+    )
+    .bind(session.id.to_string())
+    .bind(session.user.to_string())
+    .bind(session.refresh_hash.to_string())
+    .bind(session.cnf.map(|cnf| cnf.to_string()))
+    .bind(&session.client)
+    .bind(signed(session.created_at))
+    .bind(signed(session.expires_at))
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query(
+        "DELETE FROM sessions WHERE user_id = $1 AND id <> $2 AND id NOT IN
+         (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id LIMIT $3)",
+    )
+    .bind(session.user.to_string())
+    .bind(session.id.to_string())
+    .bind(SESSIONS_PER_USER)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Ends all sessions of a user but one; how many.
+pub(crate) async fn revoke_others(
+    transaction: &mut Write,
+    user: &UserId,
+    keep: Option<&SessionId>,
+    now: u64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "UPDATE sessions SET revoked_at = $3 WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > $3",
+    )
+    .bind(user.to_string())
+    .bind(keep.map(ToString::to_string).unwrap_or_default())
+    .bind(signed(now))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 async fn revoke_if_spent(mut transaction: Write, hash: &Digest, now: u64) -> Result<Rotation, StoreError> {
     let row = sqlx::query("SELECT session_id FROM spent_refresh_tokens WHERE refresh_hash = $1")
         .bind(hash.to_string())
@@ -202,6 +327,9 @@ fn session(row: &Record) -> Result<Session, StoreError> {
         user: parsed(row, "user_id")?,
         cnf: parsed_option(row, "cnf")?,
         generation: unsigned(row, "generation")?,
+        client: row.try_get("client")?,
+        created_at: unsigned(row, "created_at")?,
+        used_at: unsigned(row, "used_at")?,
         expires_at: unsigned(row, "expires_at")?,
         revoked_at: revoked_at.map(|at| u64::try_from(at).unwrap_or(0)),
     })

@@ -18,7 +18,14 @@ on_both_databases!(
 
 async fn store(database: &Database) -> Store {
     let store = Store::open(&database.url().parse().unwrap()).await.unwrap();
-    let user = User { id: ALICE, name: "alice".into(), password_hash: "$".into(), created_at: 1 };
+    let user = User {
+        id: ALICE,
+        name: "alice".into(),
+        password_hash: "$".into(),
+        role: store::Role::User,
+        disabled_at: None,
+        created_at: 1,
+    };
     store.create_user(&user).await.unwrap();
     store
 }

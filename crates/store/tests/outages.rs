@@ -21,6 +21,8 @@ fn user(number: u32) -> User {
         id: UserId::from_bytes(id),
         name: format!("user-{number}"),
         password_hash: "$argon2id$x".into(),
+        role: store::Role::User,
+        disabled_at: None,
         created_at: 1,
     }
 }

@@ -7,7 +7,7 @@ use api::enclaves::State;
 use fixtures::{Database, Kind, on_both_databases};
 use names::{Digest, EnclaveId};
 use store::{
-    Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Rotation, SessionId, Store,
+    Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Role, Rotation, SessionId, Store,
     StoreError, User, UserId,
 };
 
@@ -33,7 +33,14 @@ async fn open(database: &Database) -> Store {
 }
 
 fn user(id: UserId, name: &str) -> User {
-    User { id, name: name.into(), password_hash: "$argon2id$x".into(), created_at: 1 }
+    User {
+        id,
+        name: name.into(),
+        password_hash: "$argon2id$x".into(),
+        role: Role::User,
+        disabled_at: None,
+        created_at: 1,
+    }
 }
 
 fn app(owner: UserId, version: &str, content: &[u8]) -> NewApp {
@@ -72,6 +79,7 @@ fn session(number: u8, cnf: Option<Digest>) -> NewSession {
         user: ALICE,
         refresh_hash: Digest::of(&[number]),
         cnf,
+        client: String::new(),
         created_at: 10 + u64::from(number),
         expires_at: 1000,
     }

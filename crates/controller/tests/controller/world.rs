@@ -202,7 +202,14 @@ fn manifest() -> Manifest {
 
 async fn fill(store: &Store, manifest: &Manifest) {
     let user = UserId::from_bytes([1; 16]);
-    let account = User { id: user, name: "alice".into(), password_hash: "x".into(), created_at: 1 };
+    let account = User {
+        id: user,
+        name: "alice".into(),
+        password_hash: "x".into(),
+        role: store::Role::User,
+        disabled_at: None,
+        created_at: 1,
+    };
     store.create_user(&account).await.unwrap();
     let app = NewApp {
         name: "hello".into(),

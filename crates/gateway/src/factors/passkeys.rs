@@ -23,6 +23,7 @@ use super::prove;
 use crate::certificate::Peer;
 use crate::extract::{Caller, Json};
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::sessions;
 use crate::shared::{Shared, now};
 
@@ -159,6 +160,7 @@ pub(super) async fn challenge(
 pub(super) async fn sign_in(
     State(shared): State<Arc<Shared>>,
     peer: Peer,
+    seen: Seen,
     Json(request): Json<PasskeySignIn>,
 ) -> Result<axum::Json<Tokens>, Refusal> {
     let refused = || {
@@ -167,7 +169,7 @@ pub(super) async fn sign_in(
     let user = owner(&shared, &request.credential).await?.ok_or_else(refused)?;
     let user = shared.store.user(&user).await?.ok_or_else(refused)?;
     let cnf = peer.certificate().map(|certificate| certificate.thumbprint);
-    sessions::open(&shared, &user, cnf, u64::MAX).await.map(axum::Json)
+    sessions::open(&shared, &user, store::Proof::Passkey, &seen, cnf, u64::MAX).await.map(axum::Json)
 }
 
 /// Whose passkey has answered a challenge of ours, which is used up by this. `None` for everything that is not acceptable; why is in the log.

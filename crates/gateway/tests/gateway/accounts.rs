@@ -199,7 +199,8 @@ async fn a_bound_refresh_token_needs_its_certificate() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_logins_is_answered_busy() {
     let rig = rig().await;
-    let floods = (0..120).map(|_| log_in(&rig, "nobody", "another long password"));
+    let names: Vec<String> = (0..120).map(|number| format!("nobody{number}")).collect();
+    let floods = names.iter().map(|name| log_in(&rig, name, "another long password"));
     let answers = join_all(floods).await;
     let busy: Vec<_> =
         answers.iter().filter(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE).collect();

@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use attested_tls::{
     AnchoredConnector, Application, CertificateSlot, Connection, LocalKey, NoServerName, ServerIdentity,
 };
 use bytes::Bytes;
-use gateway::{Config, Deps, Factors, Gateway, Hashing, Quota, Timeouts};
+use gateway::{
+    Config, Deps, Factors, Gateway, Hashing, Limits, MakeTokenKey, Passwords, Quota, Timeouts, TokenKeys,
+};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -29,7 +31,7 @@ pub const PASSWORD: &str = "a long enough password";
 pub struct Rig {
     pub address: SocketAddr,
     pub store: Store,
-    pub token_key: LocalKey,
+    keys: Arc<Mutex<Vec<LocalKey>>>,
     pub controller: FakeController,
     root: Certificate,
     tasks: Tasks,
@@ -88,6 +90,9 @@ fn config(folder: &Path) -> Config {
         quota: Quota { active: 2, total: 3 },
         hashing: Hashing { threads: 2, queue: 64 },
         factors: Factors { key_file: folder.join("factors.key"), public_origin: None },
+        passwords: Passwords::default(),
+        limits: Limits::default(),
+        token_keys: TokenKeys::default(),
     }
 }
 
@@ -113,17 +118,12 @@ async fn start_with(folder: Arc<tempfile::TempDir>, config: Config) -> Rig {
     let tasks = Tasks::new();
     let controller = FakeController::serve(&config.controller, store.clone(), &tasks);
     let (certificate, root) = server_certificate();
-    let token_key = LocalKey::generate().unwrap();
-    let deps = Deps {
-        store: store.clone(),
-        certificate,
-        token_key: Arc::new(token_key.clone()),
-        tasks: tasks.clone(),
-    };
+    let keys = Arc::<Mutex<Vec<LocalKey>>>::default();
+    let deps = Deps { store: store.clone(), certificate, token_keys: recorded(&keys), tasks: tasks.clone() };
     let gateway = Gateway::bind(config, deps).await.unwrap();
     let address = gateway.address();
     tasks.spawn(gateway.serve());
-    Rig { address, store, token_key, controller, root, tasks, folder }
+    Rig { address, store, keys, controller, root, tasks, folder }
 }
 
 /// Root, issuing authority and the gateway's own certificate, as the signer makes them.
@@ -148,7 +148,22 @@ fn server_certificate() -> (Arc<CertificateSlot>, Certificate) {
     (slot, root)
 }
 
+/// Makes token keys and keeps them, for tests that sign like the gateway.
+fn recorded(keys: &Arc<Mutex<Vec<LocalKey>>>) -> MakeTokenKey {
+    let keys = Arc::clone(keys);
+    Arc::new(move || {
+        let key = LocalKey::generate()?;
+        keys.lock().unwrap().push(key.clone());
+        Ok(Arc::new(key))
+    })
+}
+
 impl Rig {
+    /// The key that the gateway made last.
+    pub fn token_key(&self) -> LocalKey {
+        self.keys.lock().unwrap().last().unwrap().clone()
+    }
+
     /// Ends this gateway and starts another one on the same folder.
     pub async fn restart(self) -> Self {
         assert!(self.tasks.drain().await);

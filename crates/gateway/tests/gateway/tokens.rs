@@ -20,8 +20,9 @@ fn payload(token: &str) -> Value {
 
 /// Signs any claims with the gateway's own key.
 fn forge(rig: &Rig, typ: &str, claims: &Value) -> String {
-    let key = Jwk::from_spki(rig.token_key.public_key_spki()).unwrap();
-    jws::sign(typ, &KeyHint::Id(key.id().into()), claims, &rig.token_key).unwrap()
+    let key = rig.token_key();
+    let public = Jwk::from_spki(key.public_key_spki()).unwrap();
+    jws::sign(typ, &KeyHint::Id(public.id().into()), claims, &key).unwrap()
 }
 
 fn changed(session: &Session<'_>, change: impl FnOnce(&mut Value)) -> Value {
