@@ -48,6 +48,7 @@ case $what in test | all)
     # Debian's own, of which one example is made; another python3 on the PATH does not count.
     /usr/bin/python3 -c 'import http.server' >/dev/null 2>&1 || missing+=(python3)
     need openssl openssl
+    need systemd-analyze systemd
     need tpm2_checkquote tpm2-tools
     type -P kill >/dev/null || missing+=(procps) # bash has one of its own
     need nginx nginx-light

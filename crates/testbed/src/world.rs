@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,6 +71,21 @@ impl World {
         world
     }
 
+    /// A world whose `up` has a service manager, which listens here.
+    ///
+    /// # Panics
+    /// Where the socket can't be made.
+    #[must_use]
+    pub fn with_manager() -> (Self, UnixDatagram) {
+        let world = Self::new();
+        let manager = UnixDatagram::bind(world.manager()).expect("the folder is ours");
+        (world, manager)
+    }
+
+    fn manager(&self) -> PathBuf {
+        self.path("manager")
+    }
+
     /// A path in the world's folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
@@ -120,6 +136,9 @@ impl World {
     pub(crate) fn up_command(&self) -> Command {
         let mut command = self.command("sealwright");
         command.arg("up").arg("--data").arg(self.data());
+        if self.manager().exists() {
+            command.env("NOTIFY_SOCKET", self.manager());
+        }
         command
     }
 

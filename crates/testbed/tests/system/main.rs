@@ -8,6 +8,7 @@ mod failpoints;
 mod killed;
 mod lifecycle;
 mod nobody;
+mod operations;
 mod random_kills;
 mod restart;
 mod secrets;

@@ -1,0 +1,84 @@
+//! What an operator's machinery sees: the service manager and monitoring.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use testbed::{World, repository};
+
+use crate::SOON;
+
+fn heard(manager: &UnixDatagram) -> String {
+    let mut bytes = [0; 64];
+    manager.set_read_timeout(Some(SOON)).unwrap();
+    let length = manager.recv(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
+#[test]
+fn the_service_manager_hears_when_all_is_ready_and_when_it_drains() {
+    let (world, manager) = World::with_manager();
+    let up = world.up();
+    assert_eq!(heard(&manager), "READY=1");
+    assert_eq!(up.interrupt().code, Some(0));
+    assert_eq!(heard(&manager), "STOPPING=1");
+}
+
+fn get(socket: &Path, path: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn monitoring_sees_readiness_and_what_users_did() {
+    let world = World::new();
+    let socket = world.path("observe.sock");
+    let _up = world.begin(Some(&format!("observe: {{socket: {}}}", socket.display()))).ready();
+    // The socket comes after the ready file at the latest when the first request is answered.
+    let ready = get(&socket, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    let alice = world.user("alice");
+    alice.sign_up();
+    alice.ok(&["app", "publish", &world.hello("hello", "1.0.0", "hi")]);
+    alice.ok(&["enclave", "create", "notes", "--app", "hello"]);
+    assert_ne!(alice.run(&["enclave", "show", "nothing-of-this-name"]).code, 0);
+    let metrics = get(&socket, "/metrics");
+    for line in [
+        "sealwright_gateway_sign_ups_total 1",
+        "sealwright_enclave_starts_total 1",
+        r#"sealwright_gateway_refusals_total{code="not_found"} 1"#,
+        r#"sealwright_state{kind="enclaves",state="running"} 1"#,
+        r#"sealwright_state{kind="users",state="all"} 1"#,
+        "sealwright_certificates_total 1",
+        "sealwright_node_enrolments_total 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no line {line} in\n{metrics}");
+    }
+    assert!(
+        metrics.contains(r#"sealwright_gateway_request_seconds_bucket{le="0.1",status="201"}"#),
+        "{metrics}"
+    );
+}
+
+/// systemd's own reading of the units, with a program that is there in place of ours.
+#[test]
+fn the_units_are_what_systemd_reads() {
+    let world = World::new();
+    let folder = repository().join("deploy/systemd");
+    let copies: Vec<PathBuf> = ["sealwright.service", "sealwright@.service"]
+        .map(|name| {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap();
+            let copy = world.path(&name.replace('@', "@gateway"));
+            std::fs::write(&copy, text.replace("/usr/local/bin/sealwright", "/bin/true")).unwrap();
+            copy
+        })
+        .into();
+    let said = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(copies).output();
+    let said = said.expect("systemd-analyze is installed: scripts/install.sh test");
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success() && text.is_empty(), "{text}");
+}
