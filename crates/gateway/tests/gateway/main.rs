@@ -4,6 +4,7 @@
 mod accounts;
 mod apps;
 mod contract;
+mod database;
 mod device;
 mod enclaves;
 mod fake_controller;
@@ -13,3 +14,6 @@ mod protocol;
 mod rig;
 mod second_factors;
 mod tokens;
+
+/// The same tests run on PostgreSQL by on_postgres.rs.
+const DATABASE: fixtures::Kind = fixtures::Kind::Sqlite;

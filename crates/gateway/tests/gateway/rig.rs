@@ -9,6 +9,7 @@ use attested_tls::{
     AnchoredConnector, Application, CertificateSlot, Connection, LocalKey, NoServerName, ServerIdentity,
 };
 use bytes::Bytes;
+use fixtures::Database;
 use gateway::{
     Config, Deps, Factors, Gateway, Hashing, Limits, MakeTokenKey, Passwords, Quota, Timeouts, TokenKeys,
 };
@@ -20,7 +21,7 @@ use names::{Digest, TrustDomain};
 use pki::{Certificate, Issuer, Serial, SigningKey, Validity, profile};
 use serde_json::{Value, json};
 use server::Tasks;
-use store::{DatabaseUrl, Store};
+use store::Store;
 use tokio::net::TcpStream;
 
 use crate::contract;
@@ -35,7 +36,7 @@ pub struct Rig {
     pub controller: FakeController,
     root: Certificate,
     tasks: Tasks,
-    folder: Arc<tempfile::TempDir>,
+    database: Arc<Database>,
 }
 
 /// A person's own key and certificate.
@@ -96,34 +97,49 @@ fn config(folder: &Path) -> Config {
     }
 }
 
+/// On an empty database of the kind that this program tests.
 pub async fn rig() -> Rig {
-    start(Arc::new(tempfile::tempdir().unwrap())).await
+    rig_on(Database::of(crate::DATABASE)).await
+}
+
+pub async fn rig_on(database: Database) -> Rig {
+    start(Arc::new(database)).await
 }
 
 /// A gateway that waits no longer than a second for anything.
 pub async fn hasty_rig() -> Rig {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let database = Arc::new(Database::of(crate::DATABASE));
     let timeouts = Timeouts { head: 1, body: 1, answer: 60 };
-    let config = Config { timeouts, ..config(folder.path()) };
-    start_with(folder, config).await
+    let config = Config { timeouts, ..config(database.folder()) };
+    start_with(database, config).await
 }
 
-async fn start(folder: Arc<tempfile::TempDir>) -> Rig {
-    let config = config(folder.path());
-    start_with(folder, config).await
+async fn start(database: Arc<Database>) -> Rig {
+    let config = config(database.folder());
+    start_with(database, config).await
 }
 
-async fn start_with(folder: Arc<tempfile::TempDir>, config: Config) -> Rig {
-    let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
+async fn start_with(database: Arc<Database>, config: Config) -> Rig {
+    let store = Store::open(&database.url().parse().unwrap()).await.unwrap();
     let tasks = Tasks::new();
     let controller = FakeController::serve(&config.controller, store.clone(), &tasks);
+    serve(config, database, store, controller, tasks).await
+}
+
+async fn serve(
+    config: Config,
+    database: Arc<Database>,
+    store: Store,
+    controller: FakeController,
+    tasks: Tasks,
+) -> Rig {
     let (certificate, root) = server_certificate();
     let keys = Arc::<Mutex<Vec<LocalKey>>>::default();
     let deps = Deps { store: store.clone(), certificate, token_keys: recorded(&keys), tasks: tasks.clone() };
     let gateway = Gateway::bind(config, deps).await.unwrap();
     let address = gateway.address();
     tasks.spawn(gateway.serve());
-    Rig { address, store, keys, controller, root, tasks, folder }
+    Rig { address, store, keys, controller, root, tasks, database }
 }
 
 /// Root, issuing authority and the gateway's own certificate, as the signer makes them.
@@ -168,19 +184,27 @@ impl Rig {
     pub async fn restart(self) -> Self {
         assert!(self.tasks.drain().await);
         self.store.close().await;
-        start(self.folder).await
+        start(self.database).await
+    }
+
+    /// Another gateway on the same database, with its own connections, as another machine would have them.
+    pub async fn beside(&self) -> Self {
+        let store = Store::open(&self.database.url().parse().unwrap()).await.unwrap();
+        let mut config = config(self.database.folder());
+        config.jwks = self.database.folder().join("jwks-of-the-other.json");
+        serve(config, Arc::clone(&self.database), store, self.controller.clone(), Tasks::new()).await
     }
 
     pub fn file(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.folder.path().join(name)).unwrap()
+        std::fs::read(self.database.folder().join(name)).unwrap()
     }
 
     pub fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
+        self.database.folder().join(name)
     }
 
     pub fn has_file(&self, name: &str) -> bool {
-        self.folder.path().join(name).exists()
+        self.database.folder().join(name).exists()
     }
 
     /// A connection on which nothing has been said.
