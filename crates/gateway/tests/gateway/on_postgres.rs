@@ -16,3 +16,11 @@ mod second_factors;
 mod tokens;
 
 const DATABASE: fixtures::Kind = fixtures::Kind::Postgres;
+
+#[test]
+fn every_area_is_tested_on_both_databases() {
+    let areas = |text: &str| {
+        text.lines().filter(|line| line.starts_with("mod ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(areas(include_str!("on_postgres.rs")), areas(include_str!("main.rs")));
+}
