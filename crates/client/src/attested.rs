@@ -11,13 +11,14 @@ use appraisal::{Policy, Trusted};
 use attested_tls::{Application, AttestedConnector, Channel as TlsChannel, TlsError};
 use bytes::Bytes;
 use evidence::{Audience, Challenge, ChannelRule, Evidence, Expectation, Roots};
+use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
 use crate::context::Endpoint;
 use crate::error::{Error, Fault};
-use crate::http::{Answer, Channel, ExchangeError, whole};
+use crate::http::{Answer, Body, Channel, ExchangeError, Unanswered, whole};
 use crate::profile::Profile;
-use crate::report::Report;
+use crate::report::{Report, ReportGap};
 use crate::transport;
 
 /// Where an enclave answers with its evidence.
@@ -207,11 +208,50 @@ impl Connection<Proved> {
         &self.state.trusted
     }
 
+    /// Adds to what is not proved.
+    pub(crate) fn noting(mut self, gap: Option<ReportGap>) -> Self {
+        self.state.report.not_proved.extend(gap);
+        self
+    }
+
     /// Gives the proof up, to ask this same connection again: a proof is about a moment, and an open connection outlives
     /// it. Every few minutes is the rule; where the second answer does not hold, the connection is gone.
     #[must_use]
     pub fn doubt(self) -> Connection<Unproved> {
         self.with(Unproved(()))
+    }
+
+    /// SHA-256 of the key (SPKI) that the enclave showed on this connection, which the proof is about.
+    #[must_use]
+    pub fn peer_key(&self) -> Digest {
+        Digest::from_bytes(self.certificate.spki_sha256())
+    }
+
+    /// The name that requests on this connection are for.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Lets it move by itself, so that bodies can stream.
+    pub(crate) fn on_a_task(self) -> Self {
+        Self { http: self.http.on_a_task(), ..self }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.http.is_open()
+    }
+
+    pub(crate) async fn is_free(&mut self, within: Duration) -> bool {
+        self.http.is_free(within).await
+    }
+
+    /// Sends a request as it is; the answer's body is still to come. Only [on a task](Self::on_a_task).
+    pub(crate) async fn stream(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<hyper::Response<Incoming>, Unanswered> {
+        self.http.stream(request).await
     }
 
     /// Sends one request to the app, with the token for this enclave.

@@ -33,6 +33,9 @@ pub enum ContextError {
     /// The current context is a file of its own, not a link that may be replaced.
     #[error("{} is a file of its own, not a link to one: it is not replaced", .0.display())]
     NotALink(PathBuf),
+    /// A context of this name is there.
+    #[error("there is a context {0} already")]
+    Exists(crate::contexts::ContextName),
     /// An anchor's certificate can't be read.
     #[error("the certificate of anchor {0} can't be read")]
     Anchor(String),

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use api::enclaves::{Enclave, Stage};
+use evidence::Roots;
 use workload::{AppName, AppVersion};
 
 use crate::attested::{Answered, Connection, Proved, Unproved};
 use crate::error::Error;
 use crate::gateway::Gateway;
-use crate::memory::Pin;
+use crate::memory::{Origin, Pin};
 use crate::names::EnclaveName;
+use crate::profile::Profile;
 use crate::references::{Expected, ReferenceError, Vouched};
 use crate::time;
 
@@ -30,7 +32,8 @@ impl Gateway {
         if enclave.version_digest != wanted {
             return Err(ReferenceError::CreatedOther { wanted, now: enclave.version_digest }.into());
         }
-        let pin = Pin { id: enclave.id, version: vouched.reference.clone(), incarnation: 0 };
+        let version = vouched.reference.clone();
+        let pin = Pin { id: enclave.id, version, incarnation: 0, origin: Origin::User };
         self.profile().remember(|memory| {
             memory.created(name.clone(), pin);
             Ok::<_, Error>(())
@@ -75,18 +78,21 @@ impl Gateway {
             Err(error) => Err(error),
         };
         match asked {
-            Err(Error::Unreachable { at, source }) => {
-                // The gateway may know why. Where it does not, the first error is the better one.
-                match self.enclave(&expected.name).await {
-                    Ok(enclave) if enclave.state != api::enclaves::State::Running => {
-                        let reason = enclave.reason;
-                        Err(Error::NotRunning { name: enclave.name, state: enclave.state, reason })
-                    }
-                    Err(error @ Error::Problem(_)) if error.fault() == crate::Fault::NotFound => Err(error),
-                    Ok(_) | Err(_) => Err(Error::Unreachable { at, source }),
-                }
+            Err(error) => Err(self.explained(&expected.name, error).await),
+            Ok(answered) => Ok(answered),
+        }
+    }
+
+    /// Why an enclave can't be reached, where the gateway knows a better reason: it does not exist, or does not run.
+    pub(crate) async fn explained(&mut self, name: &EnclaveName, error: Error) -> Error {
+        let Error::Unreachable { .. } = error else { return error };
+        match self.enclave(name).await {
+            Ok(enclave) if enclave.state != api::enclaves::State::Running => {
+                let reason = enclave.reason;
+                Error::NotRunning { name: enclave.name, state: enclave.state, reason }
             }
-            other => other,
+            Err(better @ Error::Problem(_)) if better.fault() == crate::Fault::NotFound => better,
+            Ok(_) | Err(_) => error,
         }
     }
 
@@ -99,15 +105,28 @@ impl Gateway {
         answered: Answered,
         expected: &Expected,
     ) -> Result<Connection<Proved>, Error> {
-        let roots = self.context().roots()?;
-        let connection = answered.judge(&roots, &expected.policy, time::now()).map_err(Error::Refused)?;
-        if let Some(claim) = &connection.trusted().facts().statement.enclave {
-            let pin = Pin { incarnation: claim.incarnation, ..expected.pin.clone() };
-            self.profile().remember(|memory| {
-                memory.proved(expected.name.clone(), pin);
-                Ok::<_, Error>(())
-            })?;
-        }
-        Ok(connection)
+        judge(&self.context().roots()?, self.profile(), answered, expected)
     }
+}
+
+/// Judges an answer by what is expected of the enclave, and says what that expectation rests on.
+pub(crate) fn judge(
+    roots: &Roots,
+    profile: &Profile,
+    answered: Answered,
+    expected: &Expected,
+) -> Result<Connection<Proved>, Error> {
+    let judged = answered.judge(roots, &expected.policy, time::now());
+    let connection = judged.map_err(|mut report| {
+        report.not_proved.extend(expected.gap());
+        Error::Refused(report)
+    })?;
+    if let Some(claim) = &connection.trusted().facts().statement.enclave {
+        let pin = Pin { incarnation: claim.incarnation, ..expected.pin.clone() };
+        profile.remember(|memory| {
+            memory.proved(expected.name.clone(), pin);
+            Ok::<_, Error>(())
+        })?;
+    }
+    Ok(connection.noting(expected.gap()))
 }

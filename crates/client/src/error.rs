@@ -8,6 +8,7 @@ use api::enclaves::State;
 use api::{Code, Problem};
 
 use crate::attested::AttestedError;
+use crate::connect::DoorError;
 use crate::context::ContextError;
 use crate::files::FileError;
 use crate::http::ExchangeError;
@@ -27,6 +28,18 @@ pub const CODES: &[&str] = &[
     "record_other",
     "publisher_other",
     "created_other",
+    "version_older",
+    "door_peer",
+    "door_host",
+    "door_origin",
+    "door_secret",
+    "door_key_used",
+    "door_request",
+    "door_full",
+    "enclave_unproved",
+    "enclave_unreachable",
+    "enclave_broken",
+    "session_ended",
 ];
 
 /// Kinds of failure that a caller may act on.
@@ -135,6 +148,9 @@ pub enum Error {
     /// The app can't be packed or signed.
     #[error("the app can't be published")]
     Publish(#[from] PublishError),
+    /// There is no door on this machine.
+    #[error("there is no door")]
+    Door(#[from] DoorError),
     /// A file that the caller named can't be used.
     #[error("{} can't be used", .path.display())]
     Input {
@@ -185,6 +201,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::Context(ContextError::Missing(_)) => Fault::NotFound,
+            Error::Context(ContextError::Exists(_)) => Fault::Conflict,
             Error::NobodyLoggedIn | Error::NotLoggedIn(_) => Fault::LogInFirst,
             Error::Unreachable { .. } => Fault::Unreachable,
             Error::Problem(problem) => problem_fault(problem),
@@ -193,6 +210,7 @@ impl Error {
             Error::NotRunning { .. } => Fault::Conflict,
             Error::Attested(error) => error.fault(),
             Error::Refused(_) | Error::Reference(_) => Fault::Refused,
+            Error::Door(DoorError::InUse(_)) => Fault::Conflict,
             Error::Input { source: InputError::Io(error), .. } if error.kind() == io::ErrorKind::NotFound => {
                 Fault::NotFound
             }
@@ -202,6 +220,7 @@ impl Error {
             | Error::Answer { .. }
             | Error::DidNotStart { .. }
             | Error::Publish(_)
+            | Error::Door(_)
             | Error::Input { .. } => Fault::Failed,
         }
     }
@@ -224,6 +243,7 @@ impl Error {
             | Error::Answer { .. }
             | Error::StillStarting { .. }
             | Error::Publish(_)
+            | Error::Door(_)
             | Error::Input { .. } => None,
         }
     }

@@ -36,6 +36,16 @@ pub struct Gateway {
     profile: Profile,
     tls: GatewayTls,
     channel: Option<Channel>,
+    refreshing: Refreshing,
+}
+
+/// Whether an old access token is exchanged.
+#[derive(Clone, Copy, PartialEq)]
+enum Refreshing {
+    /// Whenever need be.
+    Allowed,
+    /// Never: a question that may be cut off at any moment must not be a refresh, whose answer nobody may miss.
+    Never,
 }
 
 /// Who a request is made as.
@@ -83,7 +93,13 @@ impl Gateway {
     /// [`Error::Context`] where the context's anchors can't be used.
     pub fn new(context: &Context, profile: Profile) -> Result<Self, Error> {
         let tls = GatewayTls::new(context, &profile)?;
-        Ok(Self { context: context.clone(), profile, tls, channel: None })
+        Ok(Self { context: context.clone(), profile, tls, channel: None, refreshing: Refreshing::Allowed })
+    }
+
+    /// The same way for questions that may be cut off: it uses the access token while that is good, and exchanges none.
+    #[must_use]
+    pub fn without_refresh(self) -> Self {
+        Self { refreshing: Refreshing::Never, ..self }
     }
 
     /// Whose way it is.
@@ -126,10 +142,14 @@ impl Gateway {
 
     async fn send(&mut self, call: &Call<'_>, token: Option<&Secret>) -> Result<Answer, Error> {
         let request = self.request(call, token)?;
-        let outcome = match self.open().await {
-            Ok(channel) => channel.exchange(request, ANSWER_BYTES).await,
-            Err(error) => Err(error),
-        };
+        self.exchange(request).await
+    }
+
+    async fn exchange(&mut self, request: Request<Body>) -> Result<Answer, Error> {
+        let mut channel = self.open().await.map_err(|source| self.unreachable(source))?;
+        let outcome = channel.exchange(request, ANSWER_BYTES).await;
+        // Kept only after a whole answer: an exchange that is given up in the middle takes its connection along.
+        self.channel = outcome.is_ok().then_some(channel);
         outcome.map_err(|source| self.unreachable(source))
     }
 
@@ -149,12 +169,11 @@ impl Gateway {
         request.map_err(|error| call.unreadable(AnswerError::Json(error.to_string())))
     }
 
-    async fn open(&mut self) -> Result<&mut Channel, ExchangeError> {
-        let channel = match self.channel.take().filter(Channel::is_open) {
-            Some(channel) => channel,
-            None => Channel::open(self.tls.connect().await?).await?,
-        };
-        Ok(self.channel.insert(channel))
+    async fn open(&mut self) -> Result<Channel, ExchangeError> {
+        match self.channel.take().filter(Channel::is_open) {
+            Some(channel) => Ok(channel),
+            None => Channel::open(self.tls.connect().await?).await,
+        }
     }
 
     fn unreachable(&mut self, source: ExchangeError) -> Error {
@@ -187,6 +206,9 @@ impl Gateway {
 
     /// Exchanges the refresh token. Another command may have done so while we waited for the lock: then its session is ours too.
     async fn refresh(&mut self, old: &Session) -> Result<Session, Error> {
+        if self.refreshing == Refreshing::Never {
+            return Err(self.not_logged_in());
+        }
         let _lock = self.profile.lock().await?;
         let stored = self.profile.session()?.ok_or_else(|| self.not_logged_in())?;
         if stored.access_token != old.access_token {

@@ -17,6 +17,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Longest time to connect and to finish the TLS handshake.
 pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -87,10 +88,29 @@ impl Answer {
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One HTTP/1.1 connection. It moves only while a request is under way, so it needs no task of its own.
+/// What moves a connection.
+enum Motion {
+    /// Whoever waits for an answer, while they wait.
+    Caller(Driver),
+    /// A task of its own, which ends with the channel: bodies stream while the caller does something else.
+    Task(#[expect(dead_code, reason = "held for its drop")] AbortOnDropHandle<()>),
+    /// Nothing: it has ended.
+    Over,
+}
+
+/// One HTTP/1.1 connection. It moves only while a request is under way, so it needs no task of its own, unless it is
+/// [put on one](Channel::on_a_task).
 pub(crate) struct Channel {
     sender: SendRequest<Body>,
-    driver: Option<Driver>,
+    motion: Motion,
+}
+
+/// A request that did not get its answer.
+pub(crate) struct Unanswered {
+    /// Why.
+    pub(crate) error: ExchangeError,
+    /// The request itself, where not a byte of it was sent.
+    pub(crate) unsent: Option<Box<Request<Body>>>,
 }
 
 impl Channel {
@@ -106,13 +126,40 @@ impl Channel {
             .await
             .map_err(ExchangeError::Broken)?;
         // An error of the connection is also the error of the request that is under way.
-        let driver: Driver = Box::pin(async move { drop(connection.await) });
-        Ok(Self { sender, driver: Some(driver) })
+        let driver: Driver = Box::pin(async move { drop(connection.with_upgrades().await) });
+        Ok(Self { sender, motion: Motion::Caller(driver) })
     }
 
     /// Whether another request can be sent.
     pub(crate) fn is_open(&self) -> bool {
-        self.driver.is_some() && !self.sender.is_closed()
+        !matches!(self.motion, Motion::Over) && !self.sender.is_closed()
+    }
+
+    /// Lets the connection move by itself from now on, for bodies that stream and for tunnels.
+    pub(crate) fn on_a_task(self) -> Self {
+        let Self { sender, motion } = self;
+        let motion = match motion {
+            Motion::Caller(driver) => Motion::Task(AbortOnDropHandle::new(tokio::spawn(driver))),
+            Motion::Task(_) | Motion::Over => motion,
+        };
+        Self { sender, motion }
+    }
+
+    /// Whether the connection is free for the next request, or becomes so within the time.
+    pub(crate) async fn is_free(&mut self, within: Duration) -> bool {
+        matches!(timeout(within, self.sender.ready()).await, Ok(Ok(())))
+    }
+
+    /// Sends one request; the answer's body is still to come. Only for a channel [on a task](Channel::on_a_task). There is
+    /// no time limit here: who streams decides.
+    pub(crate) async fn stream(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<hyper::Response<Incoming>, Unanswered> {
+        self.sender.try_send_request(request).await.map_err(|mut failed| Unanswered {
+            unsent: failed.take_message().map(Box::new),
+            error: ExchangeError::Broken(failed.into_error()),
+        })
     }
 
     /// Sends one request and reads the whole answer, at most `limit` bytes of body.
@@ -121,7 +168,7 @@ impl Channel {
         request: Request<Body>,
         limit: usize,
     ) -> Result<Answer, ExchangeError> {
-        let Self { sender, driver } = self;
+        let Self { sender, motion } = self;
         let work = async {
             let (head, mut body) = send(sender, request).await?.into_parts();
             let mut bytes = Vec::new();
@@ -133,7 +180,7 @@ impl Channel {
             }
             Ok(Answer { status: head.status, headers: head.headers, body: bytes })
         };
-        drive(driver, work).await
+        drive(motion, work).await
     }
 
     /// Sends one request and hands each `data:` line of the answer to `on_data` until it breaks or the stream ends.
@@ -144,7 +191,7 @@ impl Channel {
         request: Request<Body>,
         mut on_data: impl FnMut(&str) -> ControlFlow<T>,
     ) -> Result<Events<T>, ExchangeError> {
-        let Self { sender, driver } = self;
+        let Self { sender, motion } = self;
         let work = async {
             let (head, mut body) = send(sender, request).await?.into_parts();
             if head.status != StatusCode::OK {
@@ -180,7 +227,7 @@ impl Channel {
             }
             Ok(Events::Ended)
         };
-        drive(driver, work).await
+        drive(motion, work).await
     }
 }
 
@@ -236,14 +283,14 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Vec<u8>, ExchangeE
 }
 
 /// Runs `work` while the connection moves. When the connection has ended, `work` learns that by itself.
-async fn drive<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) -> T {
+async fn drive<T>(motion: &mut Motion, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
-    if let Some(connection) = driver {
+    if let Motion::Caller(connection) = motion {
         tokio::select! {
             out = &mut work => return out,
             () = connection => {}
         }
-        *driver = None;
+        *motion = Motion::Over;
     }
     work.await
 }

@@ -8,7 +8,9 @@
 //! `appraisal`). The command, the demo and the testbed call it.
 
 pub mod attested;
+pub mod connect;
 mod context;
+pub mod contexts;
 mod enclaves;
 mod error;
 mod files;
@@ -29,10 +31,10 @@ pub use error::{AnswerError, CODES, Error, Fault, InputError};
 pub use files::FileError;
 pub use gateway::{Gateway, SignIn};
 pub use http::{Answer, ExchangeError};
-pub use memory::{Memory, Origin, OtherPublisher, Pin, PublisherPin};
+pub use memory::{Memory, OlderVersion, Origin, OtherPublisher, Pin, PublisherPin, Signed};
 pub use names::{EnclaveName, NameError, UserName};
 pub use profile::{KeyError, Profile, Session};
 pub use publish::{Packed, PublishError, Published, Step};
 pub use recorded::Bundle;
-pub use references::{Expected, ReferenceError, Trust, Vouched, vouch};
+pub use references::{Expected, ReferenceError, Trust, Vouched, Wanted, vouch};
 pub use report::{CheckResult, Report, ReportCheck, ReportGap};

@@ -22,6 +22,14 @@ pub struct Pin {
     pub version: Reference,
     /// The highest incarnation that was proved.
     pub incarnation: u64,
+    /// Whether the user created it here, or took the server's word on which app it runs.
+    #[serde(default = "first_use")]
+    pub origin: Origin,
+}
+
+/// Pins of earlier versions of this program don't say.
+const fn first_use() -> Origin {
+    Origin::FirstUse
 }
 
 /// Whose signature counts for an app.
@@ -56,6 +64,36 @@ pub struct OtherPublisher {
     pub now: Digest,
 }
 
+/// An older version was shown as the newest one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "app {app} is shown in version {version}, signed at {issued_at}; version {newest}, signed at {newest_at}, was seen before"
+)]
+pub struct OlderVersion {
+    /// The app.
+    pub app: AppName,
+    /// What was shown.
+    pub version: AppVersion,
+    /// When that was signed, unix seconds.
+    pub issued_at: u64,
+    /// The newest that was seen.
+    pub newest: AppVersion,
+    /// When that was signed, unix seconds.
+    pub newest_at: u64,
+}
+
+/// A version as its publisher signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// The version's name.
+    pub version: AppVersion,
+    /// Its digest.
+    pub digest: Digest,
+    /// When it was signed, unix seconds.
+    pub issued_at: u64,
+}
+
 /// A version that this user measured here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +109,7 @@ pub struct Memory {
     enclaves: BTreeMap<EnclaveName, Pin>,
     publishers: BTreeMap<AppName, PublisherPin>,
     measured: BTreeMap<Digest, Measured>,
+    newest: BTreeMap<AppName, Signed>,
 }
 
 impl Memory {
@@ -86,6 +125,16 @@ impl Memory {
         self.enclaves.values().find(|pin| pin.id == *id)
     }
 
+    /// Names of the enclaves that were created or proved here.
+    pub fn enclave_names(&self) -> impl Iterator<Item = &EnclaveName> {
+        self.enclaves.keys()
+    }
+
+    /// Names of the apps that were seen here.
+    pub fn app_names(&self) -> impl Iterator<Item = &AppName> {
+        self.publishers.keys()
+    }
+
     /// The versions that this user measured here.
     #[must_use]
     pub fn measured(&self) -> Vec<Reference> {
@@ -99,10 +148,15 @@ impl Memory {
     }
 
     /// The user has just created this enclave: whatever had that name before is gone.
+    ///
+    /// What the user makes counts always: where there is no room, a pin goes that can be had again, one by first use.
     pub fn created(&mut self, name: EnclaveName, pin: Pin) {
-        if self.enclaves.len() < REMEMBERED {
-            self.enclaves.insert(name, pin);
+        if self.enclaves.len() >= REMEMBERED && !self.enclaves.contains_key(&name) {
+            let by_first_use = self.enclaves.iter().find(|(_, pin)| pin.origin == Origin::FirstUse);
+            let gone = by_first_use.or_else(|| self.enclaves.iter().next()).map(|(name, _)| name.clone());
+            gone.map(|gone| self.enclaves.remove(&gone));
         }
+        self.enclaves.insert(name, pin);
     }
 
     /// An enclave was proved: what was unknown is pinned, and the incarnation never goes back.
@@ -121,7 +175,11 @@ impl Memory {
 
     /// The user published this version: measured here, signed with the user's own key, which counts from now on.
     pub fn published(&mut self, app: AppName, version: AppVersion, digest: Digest, key: Digest) {
-        self.publishers.insert(app.clone(), PublisherPin { key, origin: Origin::User });
+        let before = self.publishers.insert(app.clone(), PublisherPin { key, origin: Origin::User });
+        if before.is_some_and(|before| before.key != key) {
+            // What another publisher signed says nothing of what is newest now.
+            self.newest.remove(&app);
+        }
         if self.measured.len() < REMEMBERED {
             self.measured.insert(digest, Measured { app, version });
         }
@@ -144,6 +202,42 @@ impl Memory {
                 }
                 Ok(origin)
             }
+        }
+    }
+
+    /// A record was shown as that of the newest version: it must not be older than what was seen before.
+    ///
+    /// # Errors
+    /// [`OlderVersion`].
+    pub fn newest(&mut self, app: &AppName, shown: Signed) -> Result<(), OlderVersion> {
+        match self.newest.get(app) {
+            // The same content, signed again, is not older. Of two that were signed in one second either may be the newest.
+            Some(known) if shown.issued_at < known.issued_at && shown.digest != known.digest => {
+                Err(OlderVersion {
+                    app: app.clone(),
+                    version: shown.version,
+                    issued_at: shown.issued_at,
+                    newest: known.version.clone(),
+                    newest_at: known.issued_at,
+                })
+            }
+            Some(_) | None => {
+                self.seen(app, shown);
+                Ok(())
+            }
+        }
+    }
+
+    /// A signed version was seen; the one that was signed last is kept.
+    pub fn seen(&mut self, app: &AppName, signed: Signed) {
+        let room = self.newest.len() < REMEMBERED;
+        match self.newest.get_mut(app) {
+            Some(known) if known.issued_at < signed.issued_at => *known = signed,
+            Some(_) => {}
+            None if room => {
+                self.newest.insert(app.clone(), signed);
+            }
+            None => {}
         }
     }
 
@@ -173,7 +267,58 @@ mod tests {
 
     fn pin(id: u8, version: u8, incarnation: u64) -> Pin {
         let version = Reference { digest: digest(version), source: Source::FirstUse };
-        Pin { id: EnclaveId::from_bytes([id; 16]), version, incarnation }
+        Pin { id: EnclaveId::from_bytes([id; 16]), version, incarnation, origin: Origin::FirstUse }
+    }
+
+    fn signed(version: &str, byte: u8, issued_at: u64) -> Signed {
+        Signed { version: version.parse().unwrap(), digest: digest(byte), issued_at }
+    }
+
+    #[test]
+    fn an_older_version_is_not_the_newest() {
+        let (mut memory, app) = (Memory::default(), "hello".parse::<AppName>().unwrap());
+        memory.newest(&app, signed("1", 1, 10)).unwrap();
+        memory.newest(&app, signed("2", 2, 20)).unwrap();
+        let refused = memory.newest(&app, signed("1", 1, 10)).unwrap_err();
+        assert_eq!((refused.version.as_str(), refused.newest.as_str()), ("1", "2"));
+        // Asked for by its name, an old version may be old; the newest stays what it was.
+        memory.seen(&app, signed("1", 1, 10));
+        assert!(memory.newest(&app, signed("1", 1, 10)).is_err());
+        // The same content, signed at another time, is the same version.
+        memory.newest(&app, signed("2", 2, 19)).unwrap();
+        memory.newest(&app, signed("3", 3, 20)).unwrap();
+    }
+
+    #[test]
+    fn another_publisher_of_the_users_own_begins_anew() {
+        let (mut memory, app) = (Memory::default(), "hello".parse::<AppName>().unwrap());
+        memory.signed_by(&app, digest(1)).unwrap();
+        memory.newest(&app, signed("2", 2, 20)).unwrap();
+        memory.published(app.clone(), "1".parse().unwrap(), digest(7), digest(9));
+        memory.newest(&app, signed("1", 7, 10)).unwrap();
+    }
+
+    #[test]
+    fn what_the_user_creates_is_remembered_however_much_there_is() {
+        let mut memory = Memory::default();
+        for number in 0..REMEMBERED {
+            memory.proved(format!("n{number}").parse().unwrap(), pin(1, 1, 1));
+        }
+        memory.proved(notes(), pin(2, 2, 1));
+        assert_eq!(memory.enclave(&notes()), None, "what is only seen is not remembered without end");
+        let own = Pin { origin: Origin::User, ..pin(3, 3, 0) };
+        memory.created(notes(), own.clone());
+        assert_eq!((memory.enclave(&notes()), memory.enclaves.len()), (Some(&own), REMEMBERED));
+        memory.created("n5".parse().unwrap(), own.clone());
+        assert_eq!(memory.enclave(&notes()), Some(&own), "an old name needs no room");
+    }
+
+    #[test]
+    fn a_pin_of_an_earlier_version_of_this_program_is_by_first_use() {
+        let text = serde_json::to_value(pin(1, 1, 1)).unwrap();
+        let mut old = text.clone();
+        old.as_object_mut().unwrap().remove("origin");
+        assert_eq!(serde_json::from_value::<Pin>(old).unwrap(), pin(1, 1, 1));
     }
 
     #[test]

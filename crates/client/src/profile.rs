@@ -110,6 +110,11 @@ impl Profile {
         }
     }
 
+    /// The same profile once more, for another owner.
+    pub(crate) fn again(&self) -> Result<Self, Error> {
+        Self::read(&self.folder, &self.user)?.ok_or_else(|| Error::NotLoggedIn(self.user.clone()))
+    }
+
     fn create(folder: PathBuf, user: &UserName) -> Result<Self, Error> {
         let fault = |source| Error::Key { user: user.clone(), source };
         let key = LocalKey::generate().map_err(|error| fault(error.into()))?;

@@ -13,6 +13,7 @@ use workload::{AppName, AppVersion, Manifest, VersionRecord};
 use crate::error::{Error, InputError};
 use crate::gateway::Gateway;
 use crate::profile::Profile;
+use crate::references::{Wanted, vouch};
 use crate::time;
 
 /// Largest `app.yaml`.
@@ -154,7 +155,8 @@ impl Gateway {
         let publisher = self.profile().key_hash();
         self.profile().remember(|memory| {
             memory.published(app.name.clone(), app.version.clone(), app.digest, publisher);
-            Ok::<_, Error>(())
+            // What the server has on record now: where it was published before, with the time of then.
+            vouch(memory, &app.name, &published, Wanted::Named).map(drop).map_err(Error::from)
         })?;
         Ok(Published { record, publisher, files: app.files(), uploaded: missing.len() })
     }

@@ -13,9 +13,10 @@ use workload::{AppName, AppVersion, RecordError, VersionRecord};
 use crate::context::Simulated;
 use crate::error::{AnswerError, Error, InputError};
 use crate::gateway::Gateway;
-use crate::memory::{Memory, OtherPublisher, Pin};
+use crate::memory::{Memory, OlderVersion, Origin, OtherPublisher, Pin, Signed};
 use crate::names::EnclaveName;
 use crate::profile::Profile;
+use crate::report::ReportGap;
 
 /// Largest policy file.
 const POLICY_BYTES: u64 = 1 << 20;
@@ -40,6 +41,9 @@ pub enum ReferenceError {
     /// Another publisher than before.
     #[error(transparent)]
     Publisher(#[from] OtherPublisher),
+    /// As the newest version came one that is older than what was seen as the newest before.
+    #[error(transparent)]
+    Older(#[from] OlderVersion),
     /// The server made an enclave of another version than it was asked for.
     #[error("the server made an enclave of version {now}, not {wanted}")]
     CreatedOther {
@@ -58,6 +62,7 @@ impl ReferenceError {
             Self::RecordInvalid { .. } => "record_invalid",
             Self::RecordOther { .. } => "record_other",
             Self::Publisher(_) => "publisher_other",
+            Self::Older(_) => "version_older",
             Self::CreatedOther { .. } => "created_other",
         }
     }
@@ -118,11 +123,25 @@ pub struct Vouched {
     pub issued_at: u64,
 }
 
+/// What an app's record was asked for as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The newest version: it must not be older than what was seen as such before.
+    Newest,
+    /// One version by its name, as old as it may be.
+    Named,
+}
+
 /// Checks the publisher's record of an app that the gateway showed; the gateway itself is not believed.
 ///
 /// # Errors
 /// [`ReferenceError`].
-pub fn vouch(memory: &mut Memory, name: &AppName, app: &App) -> Result<Vouched, ReferenceError> {
+pub fn vouch(
+    memory: &mut Memory,
+    name: &AppName,
+    app: &App,
+    wanted: Wanted,
+) -> Result<Vouched, ReferenceError> {
     let invalid = || ReferenceError::RecordInvalid { app: name.clone() };
     let token = Unverified::parse(&app.record)
         .and_then(|token| token.expect_type(RECORD_TYP))
@@ -140,6 +159,12 @@ pub fn vouch(memory: &mut Memory, name: &AppName, app: &App) -> Result<Vouched, 
     }
     let publisher = Digest::from_bytes(certificate.spki_sha256());
     let origin = memory.signed_by(name, publisher)?;
+    let signed =
+        Signed { version: record.version.clone(), digest: record.digest, issued_at: record.issued_at };
+    match wanted {
+        Wanted::Newest => memory.newest(name, signed)?,
+        Wanted::Named => memory.seen(name, signed),
+    }
     let source = memory.source(&record.digest, origin);
     let reference = Reference { digest: record.digest, source };
     Ok(Vouched { version: record.version, reference, publisher, issued_at: record.issued_at })
@@ -158,6 +183,21 @@ pub struct Expected {
     pub pin: Pin,
 }
 
+impl Expected {
+    /// What a reader of the report might believe and should not: where the user did not create the enclave here, which
+    /// app it runs was the server's word.
+    pub(crate) fn gap(&self) -> Option<ReportGap> {
+        (self.pin.origin == Origin::FirstUse).then(|| ReportGap {
+            name: "app_by_operator".into(),
+            text: format!(
+                "that {} runs the app that you meant: it was not created on this machine, and which app it runs was \
+                 the server's word when it was first seen here",
+                self.name
+            ),
+        })
+    }
+}
+
 impl Gateway {
     /// The newest version of an app, vouched for by its publisher.
     ///
@@ -171,7 +211,8 @@ impl Gateway {
         if version.is_some_and(|version| shown.version != *version) {
             return Err(ReferenceError::RecordOther { app: app.clone(), version: shown.version }.into());
         }
-        self.profile().remember(|memory| vouch(memory, app, &shown).map_err(Error::from))
+        let wanted = if version.is_some() { Wanted::Named } else { Wanted::Newest };
+        self.profile().remember(|memory| vouch(memory, app, &shown, wanted).map_err(Error::from))
     }
 
     /// What is accepted of an enclave: from what is known of it, or else from its publisher's record.
@@ -186,7 +227,7 @@ impl Gateway {
                 let enclave = self.enclave(name).await?;
                 let (app, version) = app_of(&enclave)?;
                 let vouched = self.vouched(&app, Some(&version)).await?;
-                Pin { id: enclave.id, version: vouched.reference, incarnation: 0 }
+                Pin { id: enclave.id, version: vouched.reference, incarnation: 0, origin: Origin::FirstUse }
             }
         };
         Ok(expected(self.profile(), self.context().simulated, name, trust, pin))

@@ -1,22 +1,30 @@
 //! From the command line to one typed value, in one step.
 
+mod context;
+mod enclave;
+mod examples;
 mod parse;
 mod raw;
 mod typed;
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
-use raw::{Raw, RawApp, RawAuth, RawContext, RawEnclave, RawGlobals, RawOutput, RawTrust, RawVerb, RawWait};
+use raw::{Raw, RawApp, RawAuth, RawGlobals, RawOutput, RawTrust, RawVerb};
 
 pub(crate) use typed::{
-    App, Auth, Body, Command, Confirmation, ContextChoice, ContextVerb, DemoOptions, Enclave, Globals,
-    Invocation, Method, Moment, Output, Part, PasswordSource, ServiceMode, ServiceOptions, Simulated, Tpm,
-    TrustOptions, UpOptions, UserChoice, VerifyFile, VersionChoice, Wait,
+    App, Auth, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting, ContextVerb,
+    CreateContext, DemoOptions, DoorPlace, Enclave, Globals, Invocation, Method, Moment, Output, Part,
+    PasswordSource, ServiceMode, ServiceOptions, Shell, Simulated, Tpm, TrustOptions, UpOptions, UserChoice,
+    VerifyFile, VersionChoice, Wait,
 };
+
+/// The whole command line as clap knows it, with its examples.
+pub(crate) fn definition() -> clap::Command {
+    examples::illustrated(Raw::command())
+}
 
 /// What the environment says, read once.
 #[derive(Default)]
@@ -44,8 +52,11 @@ pub(crate) fn read<I>(arguments: I, environment: Environment) -> Result<Invocati
 where
     I: IntoIterator<Item = OsString>,
 {
-    let Raw { globals, verb } = Raw::try_parse_from(arguments)?;
-    Ok(Invocation { globals: read_globals(globals, environment)?, command: command(verb) })
+    let mut definition = definition();
+    let mut matches = definition.try_get_matches_from_mut(arguments)?;
+    let Raw { globals, verb } =
+        Raw::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut definition))?;
+    Ok(Invocation { globals: read_globals(globals, environment)?, command: command(verb)? })
 }
 
 fn read_globals(raw: RawGlobals, environment: Environment) -> Result<Globals, clap::Error> {
@@ -53,19 +64,25 @@ fn read_globals(raw: RawGlobals, environment: Environment) -> Result<Globals, cl
     let user = match (raw.user, environment.user) {
         (Some(user), _) => UserChoice::Given(user),
         (None, None) => UserChoice::Current,
-        (None, Some(text)) => UserChoice::Given(text.parse().map_err(|error| {
-            Raw::command().error(ErrorKind::ValueValidation, format!("SEALWRIGHT_USER is {text:?}: {error}"))
-        })?),
+        (None, Some(text)) => UserChoice::Given(
+            text.parse().map_err(|error| usage(format!("SEALWRIGHT_USER is {text:?}: {error}")))?,
+        ),
     };
     let output = match raw.output {
-        RawOutput::Text => Output::Text,
+        RawOutput::Table => Output::Table,
+        RawOutput::Wide => Output::Wide,
         RawOutput::Json => Output::Json,
+        RawOutput::Name => Output::Name,
     };
     Ok(Globals { context: context.map_or(ContextChoice::Current, ContextChoice::Given), user, output })
 }
 
-fn command(verb: RawVerb) -> Command {
-    match verb {
+fn usage(message: String) -> clap::Error {
+    definition().error(ErrorKind::ValueValidation, message)
+}
+
+fn command(verb: RawVerb) -> Result<Command, clap::Error> {
+    Ok(match verb {
         RawVerb::Up(raw) => Command::Up(UpOptions {
             data: raw.data,
             listen: raw.listen,
@@ -77,14 +94,15 @@ fn command(verb: RawVerb) -> Command {
         }),
         RawVerb::Auth(raw) => Command::Auth(auth(raw)),
         RawVerb::App(raw) => Command::App(app(raw)),
-        RawVerb::Enclave(raw) => Command::Enclave(enclave(raw)),
+        RawVerb::Enclave(raw) => Command::Enclave(enclave::read(raw)),
         RawVerb::Demo(raw) => Command::Demo(DemoOptions { data: raw.data }),
         RawVerb::Verify(raw) => {
             Command::Verify(VerifyFile { file: raw.file, at: raw.at, trust: trust(raw.trust) })
         }
-        RawVerb::Context(RawContext::Show) => Command::Context(ContextVerb::Show),
-        RawVerb::Context(RawContext::Use { file }) => Command::Context(ContextVerb::Use { file }),
+        RawVerb::Context(raw) => Command::Context(context::read(raw)?),
         RawVerb::Doctor(raw) => Command::Doctor { data: raw.data },
+        RawVerb::Completion { shell } => Command::Completion(shell),
+        RawVerb::Man { dir } => Command::Man { folder: dir },
         RawVerb::ExitCodes => Command::ExitCodes,
         RawVerb::ConfigSchema => Command::ConfigSchema,
         RawVerb::Gateway(raw) => service(Part::Gateway, raw),
@@ -94,7 +112,7 @@ fn command(verb: RawVerb) -> Command {
         RawVerb::Signer(raw) => service(Part::Signer, raw),
         RawVerb::Edge(raw) => service(Part::Edge, raw),
         RawVerb::Facade(raw) => service(Part::Facade, raw),
-    }
+    })
 }
 
 fn auth(raw: RawAuth) -> Auth {
@@ -119,35 +137,8 @@ fn app(raw: RawApp) -> App {
     }
 }
 
-fn enclave(raw: RawEnclave) -> Enclave {
-    match raw {
-        RawEnclave::Create { name, app, version, wait: raw } => {
-            let version = version.map_or(VersionChoice::Newest, VersionChoice::Exactly);
-            Enclave::Create { name, app, version, wait: wait(&raw) }
-        }
-        RawEnclave::List => Enclave::List,
-        RawEnclave::Show { name } => Enclave::Show { name },
-        RawEnclave::Logs { name } => Enclave::Logs { name },
-        RawEnclave::Stop { name } => Enclave::Stop { name },
-        RawEnclave::Start { name, wait: raw } => Enclave::Start { name, wait: wait(&raw) },
-        RawEnclave::Delete { name, yes } => {
-            let confirmation = if yes { Confirmation::Given } else { Confirmation::Ask };
-            Enclave::Delete { name, confirmation }
-        }
-        RawEnclave::Verify { name, save, trust: raw } => Enclave::Verify { name, save, trust: trust(raw) },
-        RawEnclave::Request { name, method, path, data, trust: raw } => {
-            let body = match data {
-                None => Body::Empty,
-                Some(file) if file == Path::new("-") => Body::Stdin,
-                Some(file) => Body::File(file),
-            };
-            Enclave::Request { name, method, path, body, trust: trust(raw) }
-        }
-    }
-}
-
-fn wait(raw: &RawWait) -> Wait {
-    if raw.no_wait { Wait::No } else { Wait::AtMost(raw.timeout) }
+fn confirmation(yes: bool) -> Confirmation {
+    if yes { Confirmation::Given } else { Confirmation::Ask }
 }
 
 fn trust(raw: RawTrust) -> TrustOptions {

@@ -4,19 +4,22 @@
 
 mod arguments;
 mod checklist;
+mod complete;
 mod demo;
 mod exit;
 mod failure;
+mod manual;
 mod output;
 mod progress;
 mod services;
+mod signals;
 mod up;
 mod verbs;
 
 use std::process::ExitCode as ProcessExit;
 use std::time::Duration;
 
-use arguments::{Command, Environment, Invocation};
+use arguments::{Command, Enclave, Environment, Invocation};
 use exit::ExitCode;
 use failure::Failure;
 
@@ -24,6 +27,9 @@ use failure::Failure;
 const GRACE: Duration = Duration::from_millis(100);
 
 fn main() -> ProcessExit {
+    if let Some(exit) = complete::asked() {
+        return exit;
+    }
     let invocation = match arguments::read(std::env::args_os(), Environment::read()) {
         Ok(invocation) => invocation,
         Err(error) => {
@@ -61,6 +67,7 @@ async fn run(invocation: Invocation) -> Result<(), Failure> {
         Command::Up(options) => up::run(options).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Service(options) => services::run(options).await,
+        Command::Enclave(Enclave::Connect(options)) => verbs::connect::run(&globals, options).await,
         command => verb(Invocation { globals, command }).await,
     }
 }

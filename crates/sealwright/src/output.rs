@@ -60,7 +60,7 @@ pub(crate) fn print<T: Serialize>(
     text: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
     match output {
-        Output::Text => write(text().as_bytes()),
+        Output::Table | Output::Wide | Output::Name => write(text().as_bytes()),
         Output::Json => {
             let mut json = serde_json::to_vec_pretty(value).map_err(|error| {
                 Failure::new(ExitCode::Failed, "the result has no JSON form").because(error.to_string())
@@ -69,6 +69,28 @@ pub(crate) fn print<T: Serialize>(
             write(&json)
         }
     }
+}
+
+/// Prints a list: as a table, narrow or wide, as JSON, or as names alone.
+pub(crate) fn print_list<T: Serialize>(
+    output: Output,
+    list: &T,
+    names: impl Iterator<Item = String>,
+    table: impl FnOnce(Columns) -> String,
+) -> Result<(), Failure> {
+    match output {
+        Output::Name => write(names.map(|name| tame(&name) + "\n").collect::<String>().as_bytes()),
+        Output::Table => print(output, list, || table(Columns::Usual)),
+        Output::Wide => print(output, list, || table(Columns::All)),
+        Output::Json => print(output, list, String::new),
+    }
+}
+
+/// How much a table shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Columns {
+    Usual,
+    All,
 }
 
 /// Writes bytes to standard output. A reader that has gone away (`| head`) is no failure.

@@ -1,11 +1,11 @@
 //! `sealwright up`: all parts in this process, until Ctrl-C.
 
-use anyhow::Context as _;
 use ensemble::{Ensemble, Options, Settings, TpmChoice};
 use store::DatabaseUrl;
 
 use crate::arguments::{ServiceMode, Tpm, UpOptions};
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 /// Starts everything, says where it is, and stops it on Ctrl-C or SIGTERM.
 pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
@@ -81,24 +81,5 @@ fn announce(ensemble: &Ensemble, options: &UpOptions) -> Result<(), Failure> {
 fn tell_manager(told: std::io::Result<()>) {
     if let Err(error) = told {
         eprintln!("up: the service manager was not told: {error}");
-    }
-}
-
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-        Ok(Self { terminate })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
     }
 }

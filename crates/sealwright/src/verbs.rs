@@ -2,15 +2,22 @@
 
 pub(crate) mod app;
 pub(crate) mod auth;
+pub(crate) mod connect;
 pub(crate) mod context;
 pub(crate) mod doctor;
 pub(crate) mod enclave;
 mod request;
-mod setting;
+pub(crate) mod setting;
 mod verify;
 
-use crate::arguments::{Command, Enclave, Invocation};
+use std::io::{self, BufRead, IsTerminal, Read};
+
+use crate::arguments::{Command, Confirmation, Enclave, Invocation};
+use crate::exit::ExitCode;
 use crate::failure::Failure;
+
+/// Longest line that is read as an answer.
+const CONFIRMATION_BYTES: u64 = 256;
 
 /// Runs one of the user's verbs to its end.
 pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
@@ -23,10 +30,29 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Command::Context(verb) => context::run(&globals, verb),
         Command::Doctor { data } => doctor::run(&globals, &data).await,
         Command::ConfigSchema => crate::output::write(ensemble::Settings::schema().as_bytes()),
+        Command::Completion(shell) => crate::complete::registration(shell),
+        Command::Man { folder } => crate::manual::write(&folder),
         Command::ExitCodes => crate::output::write(crate::exit::ExitCode::table().as_bytes()),
         Command::Up(_) | Command::Demo(_) | Command::Service(_) => {
             unreachable!("started by main, not a user's verb")
         }
+    }
+}
+
+/// Asks for the name of what will be gone. `command` does it without asking.
+fn confirm(what: &str, name: &str, command: &str, confirmation: Confirmation) -> Result<(), Failure> {
+    if confirmation == Confirmation::Given {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(ExitCode::Usage, format!("deleting {what} needs your word")).next(command));
+    }
+    eprint!("{what} will be gone. Type {name} to delete it: ");
+    let mut line = String::new();
+    let read = io::stdin().lock().take(CONFIRMATION_BYTES).read_line(&mut line);
+    match read.is_ok() && line.trim() == name {
+        true => Ok(()),
+        false => Err(Failure::new(ExitCode::Failed, format!("{what} is not deleted"))),
     }
 }
 
@@ -47,6 +73,8 @@ pub(crate) fn after_interruption(command: &Command) -> Option<String> {
         | Command::Context(_)
         | Command::Demo(_)
         | Command::Doctor { .. }
+        | Command::Completion(_)
+        | Command::Man { .. }
         | Command::ExitCodes
         | Command::ConfigSchema
         | Command::Service(_) => None,

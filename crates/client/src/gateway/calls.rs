@@ -17,10 +17,10 @@ use hyper::body::Frame;
 use tokio_util::io::ReaderStream;
 use workload::{AppName, AppVersion};
 
-use super::{ANSWER_BYTES, As, Call, Gateway, SignIn, asks_for_refresh, bearer};
+use super::{As, Call, Gateway, SignIn, asks_for_refresh, bearer};
 use crate::context;
 use crate::error::{AnswerError, Error, InputError};
-use crate::http::{Answer, Body, Channel, Events, whole};
+use crate::http::{Answer, Body, Events, whole};
 use crate::names::EnclaveName;
 use crate::profile::Session;
 use crate::time;
@@ -164,11 +164,7 @@ impl Gateway {
             .header(CONTENT_LENGTH, size)
             .body(body)
             .map_err(|error| call.unreadable(AnswerError::Json(error.to_string())))?;
-        let sent = match self.open().await {
-            Ok(channel) => channel.exchange(request, ANSWER_BYTES).await,
-            Err(error) => Err(error),
-        };
-        let answer = sent.map_err(|source| self.unreachable(source))?;
+        let answer = self.exchange(request).await?;
         self.judge(&call, answer).map(drop)
     }
 
@@ -278,11 +274,7 @@ impl Gateway {
     ) -> Result<(), Error> {
         match tokio::time::timeout(at_most, self.follow_stages(name, on_stage)).await {
             Ok(outcome) => outcome,
-            Err(_) => {
-                // The exchange was cut in the middle; nothing else can be sent on this connection.
-                self.channel = None;
-                Err(Error::StillStarting { name: name.to_string(), waited: at_most })
-            }
+            Err(_) => Err(Error::StillStarting { name: name.to_string(), waited: at_most }),
         }
     }
 
@@ -336,14 +328,9 @@ impl Gateway {
                 }
             }
         };
-        let outcome = match self.open().await {
-            Ok(channel) => Channel::events(channel, request, on_data).await,
-            Err(error) => Err(error),
-        };
-        let events = outcome.map_err(|source| self.unreachable(source))?;
-        // An answer that was not read to its end leaves a connection that can't be used again.
-        self.channel = None;
-        Ok(events)
+        // An answer that is not read to its end leaves a connection that can't be used again: it is not kept.
+        let mut channel = self.open().await.map_err(|source| self.unreachable(source))?;
+        channel.events(request, on_data).await.map_err(|source| self.unreachable(source))
     }
 
     fn refused(&self, call: &Call<'_>, answer: Answer) -> Result<(), Error> {

@@ -15,6 +15,10 @@ pub(crate) fn tpm(text: &str) -> Result<Tpm, String> {
     }
 }
 
+pub(crate) fn gateway(text: &str) -> Result<client::Endpoint, String> {
+    client::Endpoint::from_url(text).ok_or_else(|| "expected https://HOST:PORT".into())
+}
+
 pub(crate) fn method(text: &str) -> Result<Method, String> {
     let upper = text.to_ascii_uppercase();
     match upper.as_str() {

@@ -1,30 +1,34 @@
 //! The command line as it is typed: flags and help texts, nothing decided yet.
 
-use std::path::PathBuf;
-use std::time::Duration;
+mod app;
+mod auth;
+mod context;
+mod enclave;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use client::{EnclaveName, UserName};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
+use client::UserName;
 use store::DatabaseUrl;
-use workload::{AppName, AppVersion};
 
 use super::parse;
-use super::typed::{Method, Moment, Tpm};
+use super::typed::{Moment, Tpm};
+use crate::complete;
 use crate::exit::ExitCode;
 
-const EXAMPLES: &str = "\
-Examples:
-  sealwright up                                      all parts on this machine, until Ctrl-C
-  sealwright auth signup alice                       an account, and its key on this machine
-  sealwright app publish examples/hello/app.yaml     a program, measured and signed by you
-  sealwright enclave create notes --app hello        an enclave of yours that runs it
-  sealwright enclave verify notes                    what it proves, and what it does not
-  sealwright enclave request notes GET /             verified first, then asked
-
-  sealwright help exit-codes                         what the exit codes mean";
+pub(crate) use app::RawApp;
+pub(crate) use auth::{RawAuth, RawPassword};
+pub(crate) use context::{RawContext, RawCreateContext, RawSetting};
+pub(crate) use enclave::{RawConnect, RawEnclave, RawWait};
 
 #[derive(Debug, Parser)]
-#[command(name = "sealwright", version, about = "Enclaves that prove what they run.", after_help = EXAMPLES)]
+#[command(
+    name = "sealwright",
+    version,
+    about = "Enclaves that prove what they run.",
+    after_help = "`sealwright help exit-codes` tells what the exit codes mean."
+)]
 pub(crate) struct Raw {
     #[command(flatten)]
     pub(crate) globals: RawGlobals,
@@ -34,21 +38,24 @@ pub(crate) struct Raw {
 
 #[derive(Debug, Args)]
 pub(crate) struct RawGlobals {
-    /// Context file: which server, which trust anchors, what you expect [env: SEALWRIGHT_CONTEXT]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Which server and which trust anchors: a context's name or file [env: SEALWRIGHT_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME|FILE", add = ArgValueCandidates::new(complete::contexts))]
     pub(crate) context: Option<PathBuf>,
     /// Act as this user, when several are logged in on this machine [env: SEALWRIGHT_USER]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = ArgValueCandidates::new(complete::users))]
     pub(crate) user: Option<UserName>,
-    /// How results are printed
-    #[arg(short, long, global = true, value_enum, default_value_t = RawOutput::Text)]
+    /// How results are printed: for people, with more columns, for programs, or names alone
+    #[arg(short, long, global = true, value_enum, default_value_t = RawOutput::Table, hide_possible_values = true)]
     pub(crate) output: RawOutput,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RawOutput {
-    Text,
+    #[value(alias = "text")]
+    Table,
+    Wide,
     Json,
+    Name,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,11 +77,23 @@ pub(crate) enum RawVerb {
     ///
     /// The answer is a report about the past. Nothing can be connected or released with it.
     Verify(RawVerify),
-    /// See or choose the context: which server, which trust anchors
+    /// See, make and choose contexts: which server, which trust anchors
     #[command(subcommand)]
     Context(RawContext),
     /// What this machine has, what it lacks, and how to mend it
     Doctor(RawDoctor),
+    /// Make your shell complete verbs, flags and the names of what is yours
+    Completion {
+        /// Your shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+    },
     /// What the exit codes mean
     #[command(name = "exit-codes", hide = true, long_about = ExitCode::table())]
     ExitCodes,
@@ -95,6 +114,14 @@ pub(crate) enum RawVerb {
     Edge(RawService),
     /// Run a facade alone
     Facade(RawService),
+}
+
+/// A shell that we can complete for.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Debug, Args)]
@@ -130,120 +157,6 @@ pub(crate) struct RawDemo {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RawPassword {
-    /// Read the password from standard input (one line) instead of asking for it
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RawAuth {
-    /// Make an account and a key of yours on this machine, and log in
-    Signup {
-        name: UserName,
-        #[command(flatten)]
-        password: RawPassword,
-    },
-    /// Log in; makes this user the current one
-    Login {
-        name: UserName,
-        #[command(flatten)]
-        password: RawPassword,
-    },
-    /// End the session here and at the server
-    Logout,
-    /// Who is logged in, at which server, with which key, until when
-    Status,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RawApp {
-    /// Measure a program, sign its record with your key, upload what the server lacks
-    Publish {
-        /// The app.yaml
-        file: PathBuf,
-    },
-    /// All published programs
-    List,
-    /// One program: version, digest, publisher
-    Show { name: AppName },
-    /// The version digest of an app.yaml, computed here, without a server
-    Digest {
-        /// The app.yaml
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RawEnclave {
-    /// Create an enclave and wait until it runs
-    Create {
-        name: EnclaveName,
-        /// The published program that it runs
-        #[arg(long, value_name = "APP")]
-        app: AppName,
-        /// This version of it, not the newest
-        #[arg(long, value_name = "VERSION")]
-        version: Option<AppVersion>,
-        #[command(flatten)]
-        wait: RawWait,
-    },
-    /// Your enclaves
-    List,
-    /// One enclave: state, version, address
-    Show { name: EnclaveName },
-    /// What its program printed
-    Logs { name: EnclaveName },
-    /// Stop it; its evidence is worth nothing from then on
-    Stop { name: EnclaveName },
-    /// Start it again, as a new incarnation
-    Start {
-        name: EnclaveName,
-        #[command(flatten)]
-        wait: RawWait,
-    },
-    /// Delete it
-    Delete {
-        name: EnclaveName,
-        /// Don't ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Let it prove what it is; prints every check, and what is not proved
-    Verify {
-        name: EnclaveName,
-        /// Keep the evidence in this file
-        #[arg(long, value_name = "FILE.evidence.json")]
-        save: Option<PathBuf>,
-        #[command(flatten)]
-        trust: RawTrust,
-    },
-    /// Verify it, then send one request over the proved connection
-    Request {
-        name: EnclaveName,
-        #[arg(value_parser = parse::method)]
-        method: Method,
-        #[arg(value_parser = parse::path)]
-        path: String,
-        /// The request's body: a file, or `-` for standard input
-        #[arg(long, value_name = "FILE|-")]
-        data: Option<PathBuf>,
-        #[command(flatten)]
-        trust: RawTrust,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RawWait {
-    /// Return at once; `enclave show` tells how it goes
-    #[arg(long, conflicts_with = "timeout")]
-    pub(crate) no_wait: bool,
-    /// Wait at most this long (30s, 5m); exit code 8 if it is still under way then
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse::duration)]
-    pub(crate) timeout: Duration,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct RawTrust {
     /// Accept the level `simulated` (a software TPM) this time
     #[arg(long)]
@@ -262,14 +175,6 @@ pub(crate) struct RawVerify {
     pub(crate) at: Option<Moment>,
     #[command(flatten)]
     pub(crate) trust: RawTrust,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RawContext {
-    /// The context that commands use now
-    Show,
-    /// Make this file the current context
-    Use { file: PathBuf },
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ fn command_of(line: &str) -> Command {
 
 #[test]
 fn clap_finds_no_fault_in_the_definitions() {
-    Raw::command().debug_assert();
+    definition().debug_assert();
 }
 
 #[test]
@@ -44,6 +44,20 @@ fn every_verb_of_the_contract_is_understood() {
         "sealwright gateway --config c --check-config",
         "sealwright facade --config c",
         "sealwright --user bob --context c context show",
+        "sealwright context list",
+        "sealwright context show work",
+        "sealwright context use data/client/context.json",
+        "sealwright context create work --gateway https://h:1 --edge h:2 --ca f --level tpm --allow-simulated",
+        "sealwright context set simulated refused",
+        "sealwright context delete work --yes",
+        "sealwright enclave connect notes",
+        "sealwright enclave connect notes --socket s --proof-age 30s --allow-simulated",
+        "sealwright enclave connect notes --tcp",
+        "sealwright enclave connect notes --tcp 127.0.0.1:4000",
+        "sealwright enclave list -o wide",
+        "sealwright enclave list -o text",
+        "sealwright completion bash",
+        "sealwright man --dir d",
     ] {
         command_of(line);
     }
@@ -89,6 +103,12 @@ fn a_command_line_without_sense_is_a_usage_error() {
         "sealwright up --tpm mssim",
         "sealwright up --listen nowhere",
         "sealwright -o yaml enclave list",
+        "sealwright enclave connect notes --tcp localhost",
+        "sealwright enclave connect notes --tcp --socket s",
+        "sealwright context create A/B --gateway https://h:1 --edge h:2 --ca f",
+        "sealwright context create work --gateway http://h:1 --edge h:2 --ca f",
+        "sealwright context set simulated maybe",
+        "sealwright completion powershell",
     ] {
         let error = parse(line).err().unwrap_or_else(|| panic!("{line} is understood"));
         assert_eq!(error.exit_code(), 2, "{line}");

@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::{EnclaveName, UserName};
+use client::contexts::ContextName;
+use client::{EnclaveName, Endpoint, UserName};
+use names::{Digest, Level, TrustDomain};
 use store::DatabaseUrl;
 use workload::{AppName, AppVersion};
+
+pub(crate) use super::raw::Shell;
 
 /// What was asked, and how.
 #[derive(Debug, PartialEq)]
@@ -42,8 +46,14 @@ pub(crate) enum UserChoice {
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Output {
-    Text,
+    /// For people.
+    Table,
+    /// For people with wide terminals.
+    Wide,
+    /// For programs.
     Json,
+    /// Names alone, one a line.
+    Name,
 }
 
 #[derive(Debug, PartialEq)]
@@ -56,6 +66,8 @@ pub(crate) enum Command {
     Context(ContextVerb),
     Demo(DemoOptions),
     Doctor { data: PathBuf },
+    Completion(Shell),
+    Man { folder: PathBuf },
     ExitCodes,
     ConfigSchema,
     Service(ServiceOptions),
@@ -121,6 +133,24 @@ pub(crate) enum Enclave {
     Delete { name: EnclaveName, confirmation: Confirmation },
     Verify { name: EnclaveName, save: Option<PathBuf>, trust: TrustOptions },
     Request { name: EnclaveName, method: Method, path: String, body: Body, trust: TrustOptions },
+    Connect(ConnectOptions),
+}
+
+/// What `enclave connect` was asked for.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ConnectOptions {
+    pub(crate) name: EnclaveName,
+    pub(crate) place: DoorPlace,
+    pub(crate) proof_age: Duration,
+    pub(crate) trust: TrustOptions,
+}
+
+/// Where the door is to be.
+#[derive(Debug, PartialEq)]
+pub(crate) enum DoorPlace {
+    DefaultSocket,
+    Socket(PathBuf),
+    Tcp(SocketAddr),
 }
 
 /// Which version of an app.
@@ -183,8 +213,33 @@ pub(crate) struct VerifyFile {
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum ContextVerb {
-    Show,
-    Use { file: PathBuf },
+    List,
+    Show { context: ContextChoice },
+    Use { context: PathBuf },
+    Create(CreateContext),
+    Set(ContextSetting),
+    Delete { name: ContextName, confirmation: Confirmation },
+}
+
+/// A context for a server elsewhere.
+#[derive(Debug, PartialEq)]
+pub(crate) struct CreateContext {
+    pub(crate) name: ContextName,
+    pub(crate) gateway: Endpoint,
+    pub(crate) edge: Endpoint,
+    pub(crate) ca: PathBuf,
+    pub(crate) fingerprint: Option<Digest>,
+    pub(crate) level: Level,
+    pub(crate) trust_domain: TrustDomain,
+    pub(crate) simulated: client::Simulated,
+}
+
+/// One changed setting.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ContextSetting {
+    Gateway(Endpoint),
+    Edge(Endpoint),
+    Simulated(client::Simulated),
 }
 
 /// A part that runs alone.

@@ -1,26 +1,104 @@
 //! `context`: which server and which trust anchors.
 
-use client::{Context, ContextError, Simulated};
+use std::path::{Path, PathBuf};
 
+use client::contexts::{self, ContextName, Listed};
+use client::{Anchor, Context, ContextError, Simulated};
+use serde::Serialize;
+
+use super::confirm;
 use super::setting::Setting;
-use crate::arguments::{ContextVerb, Globals};
+use crate::arguments::{ContextChoice, ContextSetting, ContextVerb, CreateContext, Globals};
+use crate::exit::ExitCode;
 use crate::failure::Failure;
-use crate::output::{fields, print};
+use crate::output::{fields, print, print_list, table};
+
+/// Largest certificate file.
+const CA_BYTES: u64 = 64 << 10;
 
 pub(crate) fn run(globals: &Globals, verb: ContextVerb) -> Result<(), Failure> {
     match verb {
-        ContextVerb::Show => show(globals),
-        ContextVerb::Use { file } => {
-            Context::load(&file)?;
-            let current = Context::make_current(&file)?;
-            eprintln!("{} is the current context ({})", file.display(), current.display());
+        ContextVerb::List => list(globals),
+        ContextVerb::Show { context: ContextChoice::Current } => show(globals, Setting::open(globals)?),
+        ContextVerb::Show { context } => show(globals, Setting::of(&context)?),
+        ContextVerb::Use { context } => {
+            let path = contexts::resolve(&context)?;
+            Context::load(&path)?;
+            let current = Context::make_current(&path)?;
+            eprintln!("{} is the current context ({})", path.display(), current.display());
+            Ok(())
+        }
+        ContextVerb::Create(asked) => create(&asked),
+        ContextVerb::Set(setting) => set(globals, setting),
+        ContextVerb::Delete { name, confirmation } => {
+            let path = name.path()?;
+            Context::load(&path).map(drop).or_else(|error| match error {
+                missing @ ContextError::Missing(_) => Err(missing),
+                // What can't be read can still be deleted.
+                _ => Ok(()),
+            })?;
+            let users = contexts::users(&path);
+            let what = match users.is_empty() {
+                true => format!("context {name}"),
+                false => format!("context {name} and the keys of {}", users.join(", ")),
+            };
+            confirm(&what, name.as_str(), &format!("sealwright context delete {name} --yes"), confirmation)?;
+            contexts::delete(&name)?;
+            eprintln!("{what}: deleted");
             Ok(())
         }
     }
 }
 
-fn show(globals: &Globals) -> Result<(), Failure> {
-    let Setting { path, context } = Setting::open(globals)?;
+#[derive(Serialize)]
+struct Row {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<ContextName>,
+    current: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    users: Vec<String>,
+    path: PathBuf,
+}
+
+impl From<Listed> for Row {
+    fn from(listed: Listed) -> Self {
+        let Listed { name, path, current, context } = listed;
+        let (gateway, problem) = match context {
+            Ok(context) => (Some(context.gateway.url()), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        Self { name, current, gateway, problem, users: contexts::users(&path), path }
+    }
+}
+
+#[derive(Serialize)]
+struct Rows {
+    contexts: Vec<Row>,
+}
+
+fn list(globals: &Globals) -> Result<(), Failure> {
+    let list = Rows { contexts: contexts::list()?.into_iter().map(Row::from).collect() };
+    let names = list.contexts.iter().filter_map(|row| row.name.as_ref()).map(ToString::to_string);
+    print_list(globals.output, &list, names, |_| {
+        let rows: Vec<[String; 5]> = list
+            .contexts
+            .iter()
+            .map(|row| {
+                let name = row.name.as_ref().map_or_else(|| "-".into(), ToString::to_string);
+                let current = if row.current { "*" } else { "" };
+                let gateway = row.gateway.clone().unwrap_or_else(|| "unreadable".into());
+                [name, current.into(), gateway, row.users.join(","), row.path.display().to_string()]
+            })
+            .collect();
+        table(["NAME", "CURRENT", "GATEWAY", "USERS", "FILE"], &rows)
+    })
+}
+
+fn show(globals: &Globals, setting: Setting) -> Result<(), Failure> {
+    let Setting { path, context } = setting;
     let path = std::fs::canonicalize(&path).unwrap_or(path);
     print(globals.output, &context, || {
         let mut lines = vec![
@@ -45,18 +123,75 @@ fn simulated(simulated: Simulated) -> &'static str {
     }
 }
 
+fn create(asked: &CreateContext) -> Result<(), Failure> {
+    let certificate = read_ca(&asked.ca)?;
+    let fingerprint = names::Digest::of(&certificate);
+    if let Some(expected) = asked.fingerprint.filter(|expected| *expected != fingerprint) {
+        return Err(Failure::new(
+            ExitCode::Refused,
+            format!("{} is not the certificate that you expect", asked.ca.display()),
+        )
+        .because(format!("its SHA-256 is {fingerprint}, not {expected}"))
+        .next("ask the operator again, and not by the way on which this file came"));
+    }
+    let anchor = Anchor { name: asked.name.to_string(), certificate, level: asked.level };
+    let mut context =
+        Context::new(asked.gateway.clone(), asked.edge.clone(), asked.trust_domain.clone(), vec![anchor]);
+    context.simulated = asked.simulated;
+    // Read once as it will be read each time.
+    context.roots()?;
+    let path = contexts::create(&asked.name, &context)?;
+    eprintln!("context {} is in {}", asked.name, path.display());
+    if asked.fingerprint.is_none() {
+        eprintln!("its CA has SHA-256 {fingerprint}: compare it with what the operator says");
+    }
+    eprintln!("next: sealwright context use {}", asked.name);
+    Ok(())
+}
+
+/// A certificate as PEM or DER.
+fn read_ca(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = path.display().to_string();
+    let fault =
+        |exit: ExitCode, why: String| Failure::new(exit, format!("{shown} can't be used")).because(why);
+    let bytes = std::fs::metadata(path).and_then(|found| match found.len() > CA_BYTES {
+        true => Err(std::io::Error::other("it is too large for a certificate")),
+        false => std::fs::read(path),
+    });
+    let bytes = bytes.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => fault(ExitCode::NotFound, error.to_string()),
+        _ => fault(ExitCode::Failed, error.to_string()),
+    })?;
+    let certificate = match bytes.starts_with(b"-----") {
+        true => str::from_utf8(&bytes).ok().and_then(|text| pki::Certificate::from_pem(text).ok()),
+        false => pki::Certificate::from_der(&bytes).ok(),
+    };
+    let certificate = certificate.ok_or_else(|| fault(ExitCode::Failed, "it is no certificate".into()))?;
+    Ok(certificate.der().to_vec())
+}
+
+fn set(globals: &Globals, change: ContextSetting) -> Result<(), Failure> {
+    let Setting { path, mut context } = Setting::open(globals)?;
+    match change {
+        ContextSetting::Gateway(gateway) => context.gateway = gateway,
+        ContextSetting::Edge(edge) => context.edge = edge,
+        ContextSetting::Simulated(simulated) => context.simulated = simulated,
+    }
+    // The file itself, not a link to it.
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    context.save(&path)?;
+    show(globals, Setting { path, context })
+}
+
 /// Whether there is a context at all, for the doctor.
 pub(crate) fn state(globals: &Globals) -> Result<Option<Setting>, Failure> {
     match Setting::open(globals) {
         Ok(setting) => Ok(Some(setting)),
-        Err(failure) if failure == Failure::from(ContextError::Missing(path_of(globals)?)) => Ok(None),
+        Err(failure)
+            if failure == Failure::from(ContextError::Missing(Setting::path_of(&globals.context)?)) =>
+        {
+            Ok(None)
+        }
         Err(failure) => Err(failure),
-    }
-}
-
-fn path_of(globals: &Globals) -> Result<std::path::PathBuf, Failure> {
-    match &globals.context {
-        crate::arguments::ContextChoice::Given(path) => Ok(path.clone()),
-        crate::arguments::ContextChoice::Current => Ok(Context::current_path()?),
     }
 }

@@ -1,15 +1,14 @@
 //! `enclave`: from creation to deletion, with proof in between.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use api::enclaves::{Enclave as Shown, Stage};
 use client::{EnclaveName, Gateway, time};
 
 use super::setting::Setting;
-use super::{request, verify};
-use crate::arguments::{Confirmation, Enclave, Globals, VersionChoice, Wait};
-use crate::exit::ExitCode;
+use super::{confirm, request, verify};
+use crate::arguments::{Enclave, Globals, VersionChoice, Wait};
 use crate::failure::Failure;
 use crate::output::{age, fields, print, table, tame, write};
 use crate::progress::Progress;
@@ -65,7 +64,8 @@ pub(crate) async fn run(globals: &Globals, verb: Enclave) -> Result<(), Failure>
             show(globals, &enclave)
         }
         Enclave::Delete { name, confirmation } => {
-            confirm(&name, confirmation)?;
+            let command = format!("sealwright enclave delete {name} --yes");
+            confirm(&format!("enclave {name}"), name.as_str(), &command, confirmation)?;
             gateway.delete(&name).await?;
             eprintln!("enclave {name} is deleted");
             Ok(())
@@ -79,6 +79,7 @@ pub(crate) async fn run(globals: &Globals, verb: Enclave) -> Result<(), Failure>
             let asked = request::Asked { name, method, path, body };
             request::run(globals, &mut gateway, asked, &trust).await
         }
+        Enclave::Connect(_) => unreachable!("started by main, which leaves Ctrl-C to it"),
     }
 }
 
@@ -141,23 +142,6 @@ fn listing(enclaves: &[Shown]) -> String {
 fn terminal_safe(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c }).collect()
-}
-
-fn confirm(name: &EnclaveName, confirmation: Confirmation) -> Result<(), Failure> {
-    if confirmation == Confirmation::Given {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() {
-        return Err(Failure::new(ExitCode::Usage, format!("deleting enclave {name} needs your word"))
-            .next(format!("sealwright enclave delete {name} --yes")));
-    }
-    eprint!("Type the enclave's name to delete it: ");
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    match read.is_ok() && line.trim() == name.as_str() {
-        true => Ok(()),
-        false => Err(Failure::new(ExitCode::Failed, format!("enclave {name} is not deleted"))),
-    }
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub(crate) async fn run(
 }
 
 fn show(globals: &Globals, level: names::Level, answer: &Answer) -> Result<(), Failure> {
-    if globals.output == Output::Text {
+    if globals.output != Output::Json {
         return write(&answer.body);
     }
     let text = str::from_utf8(&answer.body).ok().map(str::to_owned);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use client::{Context, Gateway, Profile, Simulated};
+use client::{Context, Gateway, Profile, Simulated, contexts};
 
 use crate::arguments::{self, ContextChoice, Globals, TrustOptions, UserChoice};
 use crate::failure::Failure;
@@ -16,12 +16,22 @@ pub(crate) struct Setting {
 impl Setting {
     /// The context that is named, or the current one.
     pub(crate) fn open(globals: &Globals) -> Result<Self, Failure> {
-        let path = match &globals.context {
-            ContextChoice::Given(path) => path.clone(),
-            ContextChoice::Current => Context::current_path()?,
-        };
+        Self::of(&globals.context)
+    }
+
+    /// The context that is chosen: by name, by its file, or the current one.
+    pub(crate) fn of(choice: &ContextChoice) -> Result<Self, Failure> {
+        let path = Self::path_of(choice)?;
         let context = Context::load(&path)?;
         Ok(Self { path, context })
+    }
+
+    /// Where the chosen context is, whether or not it is there.
+    pub(crate) fn path_of(choice: &ContextChoice) -> Result<PathBuf, Failure> {
+        Ok(match choice {
+            ContextChoice::Given(choice) => contexts::resolve(choice)?,
+            ContextChoice::Current => Context::current_path()?,
+        })
     }
 
     /// The user who is named, or who logged in last.
