@@ -23,6 +23,7 @@ done
 export PATH="$PATH:/usr/sbin:/sbin"
 
 have() { command -v "$1" >/dev/null 2>&1; }
+python_with_websockets() { /usr/bin/python3 -c 'import websockets' >/dev/null 2>&1; }
 python_with_cryptography() {
     local candidate
     for candidate in "${PYTHON:-python3}" /usr/bin/python3; do
@@ -55,6 +56,11 @@ case $what in test | all)
     # Off the PATH: one version beside another.
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || missing+=(postgresql)
     python_with_cryptography || missing+=(python3-cryptography)
+    python_with_websockets || missing+=(python3-websockets)
+    need curl curl
+    need zsh zsh
+    need fish fish
+    need mandoc mandoc
     need git git
 esac
 case $what in fuzz | all) need g++ g++ ;; esac

@@ -1,7 +1,9 @@
 //! The user's command, as a shell runs it.
 
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -88,9 +90,20 @@ impl<'a> User<'a> {
     /// Runs the command with these bytes on its standard input.
     #[must_use]
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Said {
+        run(&mut self.command(arguments), input)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.world.command("sealwright");
         command.arg("--context").arg(self.world.context()).args(["--user", &self.name]).args(arguments);
-        run(&mut command, input)
+        command
+    }
+
+    /// A path in the world's folder that nothing else has.
+    pub(crate) fn fresh_path(&self, name: &str) -> PathBuf {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.world.path(&format!("{}-{name}-{number}", self.name))
     }
 
     /// Runs the command, which must end with this code.

@@ -7,6 +7,7 @@
 
 mod binaries;
 mod commands;
+mod doors;
 mod listeners;
 mod poll;
 mod processes;
@@ -15,6 +16,7 @@ mod world;
 
 pub use binaries::{binary, repository};
 pub use commands::{PASSWORD, Said, User};
+pub use doors::Door;
 pub use listeners::{Listener, listeners};
 pub use poll::until;
 pub use processes::{Found, ended, processes_of, tree};

@@ -1,7 +1,10 @@
-//! An example app: `GET /` greets and shows the headers that reached it, `POST /echo` gives the body back.
+//! An example app: `GET /` greets and shows the headers that reached it, `POST /echo` gives the body back as it comes,
+//! `GET /socket` is a WebSocket that does the same with messages.
 //!
 //! It knows nothing of Sealwright: no TLS, no tokens, no certificates. It listens on the loopback interface of its
 //! enclave (`--port`), and who gets through to it was checked by the facade.
+
+mod socket;
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -35,6 +38,7 @@ async fn main() -> Result<()> {
             });
             let connection =
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = connection.with_upgrades();
             if let Err(error) = connection.await {
                 eprintln!("connection: {error}");
             }
@@ -62,7 +66,13 @@ fn answer(greeting: &str, request: Request<Incoming>) -> Response<Body> {
             }
             response
         }
-        (_, "/" | "/echo") => text(StatusCode::METHOD_NOT_ALLOWED, "GET / or POST /echo\n".to_owned()),
+        (&Method::GET, "/socket") => match socket::accept(request) {
+            Some(response) => response.map(|empty| empty.map_err(|never| match never {}).boxed()),
+            None => text(StatusCode::UPGRADE_REQUIRED, "a WebSocket is needed here\n".to_owned()),
+        },
+        (_, "/" | "/echo" | "/socket") => {
+            text(StatusCode::METHOD_NOT_ALLOWED, "GET /, POST /echo or GET /socket\n".to_owned())
+        }
         _ => text(StatusCode::NOT_FOUND, "nothing here\n".to_owned()),
     }
 }

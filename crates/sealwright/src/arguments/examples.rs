@@ -227,7 +227,7 @@ mod tests {
         let help = help.unwrap_err().to_string();
         let position = |text: &str| help.find(text).unwrap_or_else(|| panic!("{text}: {help}"));
         assert!(
-            position("Examples:") < position("Usage:") && position("Usage:") < position("--tcp"),
+            position("Examples:") < position("Usage:") && position("Usage:") < position("--proof-age"),
             "{help}"
         );
     }

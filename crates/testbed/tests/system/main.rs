@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alone;
+mod connect;
 mod consistency;
 mod examples;
 mod failpoints;
