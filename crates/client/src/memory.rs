@@ -315,8 +315,7 @@ mod tests {
 
     #[test]
     fn a_pin_of_an_earlier_version_of_this_program_is_by_first_use() {
-        let text = serde_json::to_value(pin(1, 1, 1)).unwrap();
-        let mut old = text.clone();
+        let mut old = serde_json::to_value(pin(1, 1, 1)).unwrap();
         old.as_object_mut().unwrap().remove("origin");
         assert_eq!(serde_json::from_value::<Pin>(old).unwrap(), pin(1, 1, 1));
     }

@@ -277,7 +277,7 @@ impl Upstream {
             let life = Duration::from_secs(fresh.expires_in);
             let until = got + life.saturating_sub(TOKEN_MARGIN).max(life / 2);
             *held = Some(Token { token: fresh.token.clone(), got, until });
-            Ok(fresh.token.clone())
+            Ok(fresh.token)
         });
         asked.await.unwrap_or_else(|_| Err(Error::NotLoggedIn(self.profile.user().clone())))
     }

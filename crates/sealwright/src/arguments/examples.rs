@@ -188,17 +188,17 @@ mod tests {
     use super::super::raw::Raw;
     use super::*;
 
-    fn leaves(command: &Command, path: Vec<String>, into: &mut Vec<Vec<String>>) {
-        into.push(path.clone());
+    fn leaves(command: &Command, path: &[String], into: &mut Vec<Vec<String>>) {
+        into.push(path.to_owned());
         for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-            leaves(sub, [path.clone(), vec![sub.get_name().to_owned()]].concat(), into);
+            leaves(sub, &[path, &[sub.get_name().to_owned()]].concat(), into);
         }
     }
 
     #[test]
     fn every_verb_has_examples_and_there_are_no_others() {
         let mut verbs = Vec::new();
-        leaves(&Raw::command(), Vec::new(), &mut verbs);
+        leaves(&Raw::command(), &[], &mut verbs);
         for verb in &verbs {
             assert!(EXAMPLES.iter().any(|(path, _)| path.iter().eq(verb.iter())), "{verb:?}");
         }
