@@ -65,7 +65,7 @@ impl Stage {
         let context = ClientContext::load(&path)?;
         let user: UserName = USER.parse()?;
         let mut gateway = Gateway::new(&context, Profile::open_or_create(&path, &user)?)?;
-        let sign_in = SignIn { password: Secret::new(PASSWORD.to_owned()) };
+        let sign_in = SignIn { password: Secret::new(PASSWORD.to_owned()), second_factor: None };
         gateway.sign_up(&sign_in).await?;
         gateway.log_in(&path, &sign_in).await?;
         let app = publish(folder.path(), &mut gateway).await?;

@@ -11,6 +11,7 @@ use crate::attested::AttestedError;
 use crate::connect::DoorError;
 use crate::context::ContextError;
 use crate::files::FileError;
+use crate::gateway::DeviceRefusal;
 use crate::http::ExchangeError;
 use crate::names::UserName;
 use crate::profile::KeyError;
@@ -40,6 +41,10 @@ pub const CODES: &[&str] = &[
     "enclave_unreachable",
     "enclave_broken",
     "session_ended",
+    "device_denied",
+    "device_expired",
+    "device_other_user",
+    "device_refused",
 ];
 
 /// Kinds of failure that a caller may act on.
@@ -148,6 +153,9 @@ pub enum Error {
     /// The app can't be packed or signed.
     #[error("the app can't be published")]
     Publish(#[from] PublishError),
+    /// This device was not let in.
+    #[error("this device is not let in")]
+    Device(#[from] DeviceRefusal),
     /// There is no door on this machine.
     #[error("there is no door")]
     Door(#[from] DoorError),
@@ -221,6 +229,7 @@ impl Error {
             | Error::DidNotStart { .. }
             | Error::Publish(_)
             | Error::Door(_)
+            | Error::Device(_)
             | Error::Input { .. } => Fault::Failed,
         }
     }
@@ -234,6 +243,7 @@ impl Error {
             Error::Refused(report) => report.reason(),
             Error::Attested(error) => Some(error.code()),
             Error::Reference(error) => Some(error.code()),
+            Error::Device(error) => Some(error.code()),
             Error::Context(_)
             | Error::File(_)
             | Error::Key { .. }

@@ -1,5 +1,6 @@
 //! The gateway's REST API over a connection of our own: one request at a time, one refresh at most, typed errors.
 
+mod accounts;
 mod calls;
 
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use ::http::{HeaderValue, Method, Request, StatusCode};
 use api::accounts::{Refresh, Tokens, User};
+use api::factors::SecondFactor;
 use api::{Code, Problem, Secret, paths};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,10 +26,14 @@ const ANSWER_BYTES: usize = 16 << 20;
 const REFRESH_MARGIN: Duration = Duration::from_secs(5);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+pub use accounts::{DeviceRefusal, WaitingDevice};
+
 /// What a user signs in with.
 pub struct SignIn {
     /// The password; it goes to the gateway and nowhere else.
     pub password: Secret,
+    /// A second factor, where the account has some.
+    pub second_factor: Option<SecondFactor>,
 }
 
 /// One user's way to the gateway. The TLS client certificate is the user's own.

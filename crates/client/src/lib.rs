@@ -29,7 +29,7 @@ mod transport;
 pub use context::{Anchor, Context, ContextError, Endpoint, Simulated};
 pub use error::{AnswerError, CODES, Error, Fault, InputError};
 pub use files::FileError;
-pub use gateway::{Gateway, SignIn};
+pub use gateway::{DeviceRefusal, Gateway, SignIn, WaitingDevice};
 pub use http::{Answer, ExchangeError};
 pub use memory::{Memory, OlderVersion, Origin, OtherPublisher, Pin, PublisherPin, Signed};
 pub use names::{EnclaveName, NameError, UserName};

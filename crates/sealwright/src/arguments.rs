@@ -1,5 +1,6 @@
 //! From the command line to one typed value, in one step.
 
+mod auth;
 mod context;
 mod enclave;
 mod examples;
@@ -12,13 +13,13 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use raw::{Raw, RawApp, RawAuth, RawGlobals, RawOutput, RawTrust, RawVerb};
+use raw::{Raw, RawApp, RawGlobals, RawOutput, RawTrust, RawVerb};
 
 pub(crate) use typed::{
     App, Auth, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting, ContextVerb,
     CreateContext, DemoOptions, DoorPlace, Enclave, Globals, Invocation, Method, Moment, Output, Part,
-    PasswordSource, ServiceMode, ServiceOptions, Shell, Simulated, Tpm, TrustOptions, UpOptions, UserChoice,
-    VerifyFile, VersionChoice, Wait,
+    PasswordSource, ServiceMode, ServiceOptions, Shell, Simulated, Totp, Tpm, TrustOptions, UpOptions,
+    UserChoice, VerifyFile, VersionChoice, Wait,
 };
 
 /// The whole command line as clap knows it, with its examples.
@@ -92,7 +93,7 @@ fn command(verb: RawVerb) -> Result<Command, clap::Error> {
             config: raw.config,
             mode: mode(raw.check_config),
         }),
-        RawVerb::Auth(raw) => Command::Auth(auth(raw)),
+        RawVerb::Auth(raw) => Command::Auth(auth::read(raw)),
         RawVerb::App(raw) => Command::App(app(raw)),
         RawVerb::Enclave(raw) => Command::Enclave(enclave::read(raw)),
         RawVerb::Demo(raw) => Command::Demo(DemoOptions { data: raw.data }),
@@ -113,19 +114,6 @@ fn command(verb: RawVerb) -> Result<Command, clap::Error> {
         RawVerb::Edge(raw) => service(Part::Edge, raw),
         RawVerb::Facade(raw) => service(Part::Facade, raw),
     })
-}
-
-fn auth(raw: RawAuth) -> Auth {
-    let source = |raw: raw::RawPassword| match raw.password_stdin {
-        true => PasswordSource::Stdin,
-        false => PasswordSource::Prompt,
-    };
-    match raw {
-        RawAuth::Signup { name, password } => Auth::SignUp { name, password: source(password) },
-        RawAuth::Login { name, password } => Auth::LogIn { name, password: source(password) },
-        RawAuth::Logout => Auth::LogOut,
-        RawAuth::Status => Auth::Status,
-    }
 }
 
 fn app(raw: RawApp) -> App {

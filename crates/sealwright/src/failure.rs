@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt::Write as _;
 
 use api::enclaves::State;
-use client::Error;
+use client::connect::DoorError;
+use client::{DeviceRefusal, Error};
 
 use crate::exit::ExitCode;
 use crate::output::tame;
@@ -142,6 +143,16 @@ fn next_step(error: &Error) -> Option<String> {
         Error::Refused(report) if only_simulated(report) => {
             "add --allow-simulated if a software TPM is good enough this time".into()
         }
+        Error::Reference(client::ReferenceError::Older(_)) => {
+            "if you want that one: name it with --version; else ask the operator why it is shown".into()
+        }
+        Error::Door(DoorError::InUse(_)) => {
+            "another `enclave connect` is open there; --socket PATH for one more".into()
+        }
+        Error::Door(DoorError::TooLong(_)) => "--socket PATH with a shorter path".into(),
+        Error::Device(DeviceRefusal::Expired | DeviceRefusal::Denied) => {
+            "begin again: auth login NAME --device".into()
+        }
         Error::NotRunning { name, state, .. } => match state {
             State::Pending | State::Starting | State::Stopping => format!("sealwright enclave show {name}"),
             State::Failed => format!("sealwright enclave logs {name}"),
@@ -168,6 +179,11 @@ fn problem_step(problem: &api::Problem) -> Option<String> {
         Code::InvalidPassword => "choose a password of 15 to 1024 characters",
         Code::TokenMissing | Code::TokenInvalid | Code::TokenExpired => "sealwright auth login NAME",
         Code::SessionRevoked | Code::RefreshReused => "sealwright auth login NAME",
+        Code::SecondFactorRequired => {
+            "sealwright auth login NAME    (it asks for a code, or reads one as the next line)"
+        }
+        Code::SecondFactorInvalid => "wait for the next code of your app; each works once",
+        Code::TooManyAttempts => "wait; attempts are counted per account and per address",
         Code::QuotaExceeded => "sealwright enclave delete NAME",
         Code::VersionConflict => "give the changed app a new `version` in its app.yaml",
         Code::Busy | Code::DatabaseUnavailable => "try again in a moment",

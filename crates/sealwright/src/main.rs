@@ -11,6 +11,7 @@ mod failure;
 mod manual;
 mod output;
 mod progress;
+mod secrets;
 mod services;
 mod signals;
 mod up;

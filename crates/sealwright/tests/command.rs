@@ -175,7 +175,8 @@ fn a_key_that_others_can_read_is_not_used() {
 fn a_password_never_comes_from_nowhere() {
     let home = Home::new().with_context();
     check_fails(&home.run(&["auth", "login", "alice"]), 2, "there is no terminal to ask for the password");
-    for bad in [&b""[..], b"\n", b"one\ntwo\n"] {
+    let long = vec![b'x'; 1025];
+    for bad in [&b""[..], b"\n", &long, b"\xff\n"] {
         let output = with_stdin(&mut home.command(&["auth", "login", "alice", "--password-stdin"]), bad);
         check_fails(&output, 1, "the password can't be read");
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use ::http::{HeaderValue, Method, Request};
 use ::names::Digest;
-use api::accounts::{Credentials, Tokens, User};
 use api::apps::{App, AppList, BlobDigests, MissingBlobs, PublishApp};
 use api::enclaves::{CreateEnclave, Enclave, EnclaveList, EnclaveToken, Stage};
 use api::paths;
@@ -17,13 +16,11 @@ use hyper::body::Frame;
 use tokio_util::io::ReaderStream;
 use workload::{AppName, AppVersion};
 
-use super::{As, Call, Gateway, SignIn, asks_for_refresh, bearer};
-use crate::context;
+use super::{As, Call, Gateway, asks_for_refresh, bearer};
 use crate::error::{AnswerError, Error, InputError};
 use crate::http::{Answer, Body, Events, whole};
 use crate::names::EnclaveName;
 use crate::profile::Session;
-use crate::time;
 
 /// Bytes that are read from a file at a time.
 const CHUNK: usize = 64 << 10;
@@ -36,60 +33,6 @@ fn page(path: &str, cursor: Option<&str>) -> String {
 }
 
 impl Gateway {
-    /// `POST /v1/users`.
-    ///
-    /// # Errors
-    /// What the gateway says: the name is taken or not allowed, the password too short.
-    pub async fn sign_up(&mut self, sign_in: &SignIn) -> Result<User, Error> {
-        let call = Call::new(Method::POST, paths::USERS, As::Anyone).with_json(&self.credentials(sign_in))?;
-        self.json(call).await
-    }
-
-    /// `POST /v1/sessions`; the session is kept, and this user becomes the current one.
-    ///
-    /// # Errors
-    /// What the gateway says: wrong name or password.
-    pub async fn log_in(&mut self, context: &Path, sign_in: &SignIn) -> Result<Session, Error> {
-        let call =
-            Call::new(Method::POST, paths::SESSIONS, As::Anyone).with_json(&self.credentials(sign_in))?;
-        let tokens: Tokens = self.json(call).await?;
-        let session = Session::new(tokens, time::now());
-        let _lock = self.profile.lock().await?;
-        self.profile.store_session(&session)?;
-        context::set_current_user(context, self.profile.user())?;
-        Ok(session)
-    }
-
-    fn credentials(&self, sign_in: &SignIn) -> Credentials {
-        Credentials {
-            name: self.profile.user().to_string(),
-            password: sign_in.password.clone(),
-            second_factor: None,
-        }
-    }
-
-    /// `DELETE /v1/sessions/current`; the session is forgotten here in any case.
-    ///
-    /// # Errors
-    /// What the gateway says, except that nobody was logged in.
-    pub async fn log_out(&mut self) -> Result<(), Error> {
-        let ended = self.done(Call::new(Method::DELETE, paths::SESSIONS_CURRENT, As::User)).await;
-        self.profile.drop_session()?;
-        match ended {
-            Err(Error::NotLoggedIn(_)) => Ok(()),
-            Err(Error::Problem(problem)) if problem.status == 401 => Ok(()),
-            other => other,
-        }
-    }
-
-    /// `GET /v1/me`.
-    ///
-    /// # Errors
-    /// What the gateway says.
-    pub async fn me(&mut self) -> Result<User, Error> {
-        self.json(Call::new(Method::GET, paths::ME, As::User)).await
-    }
-
     /// `GET /v1/apps`.
     ///
     /// # Errors

@@ -106,7 +106,7 @@ impl Scene {
     /// Logs in with a session whose access token lives this long.
     async fn logged_in(&self, expires_in: u64) -> Gateway {
         let mut gateway = self.gateway();
-        let sign_in = SignIn { password: Secret::new("correct horse battery".into()) };
+        let sign_in = SignIn { password: Secret::new("correct horse battery".into()), second_factor: None };
         let path = self.machine.path();
         let (session, seen) =
             tokio::join!(gateway.log_in(&path, &sign_in), self.serve(vec![tokens(1, expires_in)]));
@@ -244,7 +244,7 @@ async fn an_answer_that_is_not_the_api_is_an_error() {
 async fn another_part_can_not_pose_as_the_gateway() {
     let scene = Scene::of_part(Part::Edge).await;
     let mut gateway = scene.gateway();
-    let sign_in = SignIn { password: Secret::new("correct horse battery".into()) };
+    let sign_in = SignIn { password: Secret::new("correct horse battery".into()), second_factor: None };
     let accept = async {
         // The client ends the handshake.
         let refused = tokio::time::timeout(Duration::from_secs(5), scene.server.try_accept()).await;

@@ -34,7 +34,17 @@ const EXAMPLES: &[Examples] = &[
             ("auth signup alice --password-stdin", "the password is a line on standard input"),
         ],
     ),
-    (&["auth", "login"], &[("auth login alice", "asks for the password")]),
+    (
+        &["auth", "login"],
+        &[
+            ("auth login alice", "asks for the password, and for a code if there is a second factor"),
+            ("auth login alice --device", "shows a code that you enter where you are logged in"),
+        ],
+    ),
+    (&["auth", "totp"], &[("auth totp enable", "a login needs a code of your app then")]),
+    (&["auth", "totp", "enable"], &[("auth totp enable", "shows a secret, and wants a first code")]),
+    (&["auth", "totp", "disable"], &[("auth totp disable", "asks for the password")]),
+    (&["auth", "recovery-codes"], &[("auth recovery-codes", "ten new ones, shown once")]),
     (&["auth", "logout"], &[("auth logout", "ends the session here and at the server")]),
     (&["auth", "status"], &[("auth status", "for people"), ("auth status -o json", "for programs")]),
     (&["app"], &[("app publish app.yaml", "measured, signed, uploaded"), ("app list", "what there is")]),

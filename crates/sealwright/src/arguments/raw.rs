@@ -18,7 +18,7 @@ use crate::complete;
 use crate::exit::ExitCode;
 
 pub(crate) use app::RawApp;
-pub(crate) use auth::{RawAuth, RawPassword};
+pub(crate) use auth::{RawAuth, RawPassword, RawTotp};
 pub(crate) use context::{RawContext, RawCreateContext, RawSetting};
 pub(crate) use enclave::{RawConnect, RawEnclave, RawWait};
 

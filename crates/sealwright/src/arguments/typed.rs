@@ -110,8 +110,18 @@ pub(crate) enum PasswordSource {
 pub(crate) enum Auth {
     SignUp { name: UserName, password: PasswordSource },
     LogIn { name: UserName, password: PasswordSource },
+    Device { name: UserName },
     LogOut,
     Status,
+    Totp(Totp),
+    RecoveryCodes { password: PasswordSource },
+}
+
+/// What becomes of the authenticator app.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Totp {
+    Enable { password: PasswordSource },
+    Disable { password: PasswordSource },
 }
 
 #[derive(Debug, PartialEq)]

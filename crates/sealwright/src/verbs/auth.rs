@@ -1,20 +1,21 @@
 //! `auth`: who you are, to the gateway and on this machine.
 
-use std::io::{self, IsTerminal, Read};
+mod device;
+mod factors;
 
-use api::Secret;
-use client::{Gateway, Profile, SignIn, UserName, time};
+use api::factors::SecondFactor;
+use api::{Code, Secret};
+use client::{Error, Gateway, Profile, Session, SignIn, UserName, time};
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use super::setting::Setting;
-use crate::arguments::{Auth, Globals, PasswordSource};
-use crate::exit::ExitCode;
+use crate::arguments::{Auth, Globals};
 use crate::failure::Failure;
 use crate::output::{fields, print};
+use crate::secrets::Secrets;
 
-/// Longest password line that is read: the gateway's bound and a line end.
-const PASSWORD_BYTES: u64 = api::bounds::PASSWORD_BYTES_MAX as u64 + 2;
+/// Digits of a code of an authenticator app; a recovery code is longer.
+const TOTP_DIGITS: usize = 6;
 
 /// What is printed about a user.
 #[derive(Serialize)]
@@ -23,18 +24,22 @@ struct Status {
     server: String,
     key: names::Digest,
     session_until: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_factors: Option<String>,
     context: String,
 }
 
 impl Status {
     fn text(&self) -> String {
-        fields(&[
+        let mut lines = vec![
             ("user", self.user.clone()),
             ("server", self.server.clone()),
             ("key", self.key.to_string()),
             ("session until", format!("{} (renewed by itself)", time::format(self.session_until))),
-            ("context", self.context.clone()),
-        ])
+        ];
+        lines.extend(self.second_factors.clone().map(|factors| ("second factors", factors)));
+        lines.push(("context", self.context.clone()));
+        fields(&lines)
     }
 }
 
@@ -42,15 +47,24 @@ pub(crate) async fn run(globals: &Globals, verb: Auth) -> Result<(), Failure> {
     let setting = Setting::open(globals)?;
     match verb {
         Auth::SignUp { name, password } => {
-            let password = read_password(password, Prompt::New)?;
+            let password = Secrets(password).new_password("Password: ")?;
             let mut gateway = gateway_of(&setting, &name)?;
-            let sign_in = SignIn { password };
+            let sign_in = SignIn { password, second_factor: None };
             gateway.sign_up(&sign_in).await?;
-            log_in(globals, &setting, gateway, &sign_in).await
+            let session = gateway.log_in(&setting.path, &sign_in).await?;
+            print_status(globals, &setting, &gateway, &session, None)
         }
         Auth::LogIn { name, password } => {
-            let password = read_password(password, Prompt::Known)?;
-            log_in(globals, &setting, gateway_of(&setting, &name)?, &SignIn { password }).await
+            let secrets = Secrets(password);
+            let password = secrets.password("Password: ")?;
+            let mut gateway = gateway_of(&setting, &name)?;
+            let session = log_in(&setting, &mut gateway, password, secrets).await?;
+            print_status(globals, &setting, &gateway, &session, None)
+        }
+        Auth::Device { name } => {
+            let mut gateway = gateway_of(&setting, &name)?;
+            let session = device::log_in(&setting, &mut gateway).await?;
+            print_status(globals, &setting, &gateway, &session, None)
         }
         Auth::LogOut => {
             let mut gateway = setting.gateway(globals)?;
@@ -60,8 +74,13 @@ pub(crate) async fn run(globals: &Globals, verb: Auth) -> Result<(), Failure> {
         }
         Auth::Status => {
             let mut gateway = setting.gateway(globals)?;
-            let (session, user) = gateway.status().await?;
-            print_status(globals, &setting, &gateway, user.name, session.expires_at)
+            let (session, _) = gateway.status().await?;
+            let there = gateway.factors().await?;
+            print_status(globals, &setting, &gateway, &session, Some(factors::line(&there)))
+        }
+        Auth::Totp(verb) => factors::totp(&mut setting.gateway(globals)?, verb).await,
+        Auth::RecoveryCodes { password } => {
+            factors::recovery_codes(globals, &mut setting.gateway(globals)?, password).await
         }
     }
 }
@@ -71,83 +90,59 @@ fn gateway_of(setting: &Setting, user: &UserName) -> Result<Gateway, Failure> {
     Ok(Gateway::new(&setting.context, profile)?)
 }
 
+/// With the password alone; where the account has a second factor, with that too.
 async fn log_in(
-    globals: &Globals,
     setting: &Setting,
-    mut gateway: Gateway,
-    sign_in: &SignIn,
-) -> Result<(), Failure> {
-    let session = gateway.log_in(&setting.path, sign_in).await?;
-    print_status(globals, setting, &gateway, session.user.name.clone(), session.expires_at)
+    gateway: &mut Gateway,
+    password: Secret,
+    secrets: Secrets,
+) -> Result<Session, Failure> {
+    let mut sign_in = SignIn { password, second_factor: None };
+    match gateway.log_in(&setting.path, &sign_in).await {
+        Err(Error::Problem(problem)) if problem.known_code() == Some(Code::SecondFactorRequired) => {
+            let code = secrets.ask("Code of your authenticator app, or a recovery code: ")?;
+            sign_in.second_factor = Some(second_factor(&code));
+            Ok(gateway.log_in(&setting.path, &sign_in).await?)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Six digits are an app's; everything else is a recovery code.
+fn second_factor(code: &str) -> SecondFactor {
+    let code = code.trim();
+    let digits = code.len() == TOTP_DIGITS && code.bytes().all(|byte| byte.is_ascii_digit());
+    let secret = Secret::new(code.to_owned());
+    if digits { SecondFactor::Totp(secret) } else { SecondFactor::RecoveryCode(secret) }
 }
 
 fn print_status(
     globals: &Globals,
     setting: &Setting,
     gateway: &Gateway,
-    user: String,
-    session_until: u64,
+    session: &Session,
+    second_factors: Option<String>,
 ) -> Result<(), Failure> {
     let status = Status {
-        user,
+        user: session.user.name.clone(),
         server: setting.context.gateway.url(),
         key: gateway.profile().key_hash(),
-        session_until,
+        session_until: session.expires_at,
+        second_factors,
         context: setting.path.display().to_string(),
     };
     print(globals.output, &status, || status.text())
 }
 
-/// Whether a password is being chosen.
-#[derive(Clone, Copy, PartialEq)]
-enum Prompt {
-    Known,
-    New,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn read_password(source: PasswordSource, prompt: Prompt) -> Result<Secret, Failure> {
-    let password = match source {
-        PasswordSource::Stdin => stdin_line()?,
-        PasswordSource::Prompt if !io::stdin().is_terminal() => {
-            return Err(Failure::new(ExitCode::Usage, "there is no terminal to ask for the password")
-                .next("add --password-stdin and send the password as one line"));
+    #[test]
+    fn six_digits_are_a_code_of_an_app() {
+        assert!(matches!(second_factor(" 287082"), SecondFactor::Totp(_)));
+        for other in ["28708", "2870822", "abcde-fghij", "28708a"] {
+            assert!(matches!(second_factor(other), SecondFactor::RecoveryCode(_)), "{other}");
         }
-        PasswordSource::Prompt => ask("Password: ")?,
-    };
-    if prompt == Prompt::New && password.chars().count() < api::bounds::PASSWORD_CHARS_MIN {
-        let least = api::bounds::PASSWORD_CHARS_MIN;
-        return Err(Failure::new(
-            ExitCode::Failed,
-            format!("the password is shorter than {least} characters"),
-        )
-        .next("choose a longer one: a few words that nobody else puts together"));
     }
-    if prompt == Prompt::New && source == PasswordSource::Prompt && *ask("Again: ")? != *password {
-        return Err(Failure::new(ExitCode::Failed, "the two passwords differ"));
-    }
-    Ok(Secret::new(password.as_str().to_owned()))
-}
-
-fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
-    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => Failure::new(ExitCode::Interrupted, "interrupted"),
-        _ => Failure::new(ExitCode::Failed, "the password can't be read").because(error.to_string()),
-    })
-}
-
-/// One line; the line end is not part of the password, everything else is.
-fn stdin_line() -> Result<Zeroizing<String>, Failure> {
-    let unreadable = |why: String| Failure::new(ExitCode::Failed, "the password can't be read").because(why);
-    let mut text = Zeroizing::new(String::new());
-    io::stdin()
-        .lock()
-        .take(PASSWORD_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| unreadable(e.to_string()))?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.is_empty() || line.contains('\n') || line.len() > api::bounds::PASSWORD_BYTES_MAX {
-        return Err(unreadable("expected one line of 1 to 1024 bytes on standard input".into()));
-    }
-    Ok(Zeroizing::new(line.to_owned()))
 }

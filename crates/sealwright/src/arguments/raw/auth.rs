@@ -5,7 +5,7 @@ use client::UserName;
 
 #[derive(Debug, Args)]
 pub(crate) struct RawPassword {
-    /// Read the password from standard input (one line) instead of asking for it
+    /// Read the password from standard input (one line) instead of asking for it; a code, where one is needed, is the next line
     #[arg(long)]
     pub(crate) password_stdin: bool,
 }
@@ -21,6 +21,9 @@ pub(crate) enum RawAuth {
     /// Log in; makes this user the current one
     Login {
         name: UserName,
+        /// Show a code, and wait until you have entered it where you are logged in already
+        #[arg(long, conflicts_with = "password_stdin")]
+        device: bool,
         #[command(flatten)]
         password: RawPassword,
     },
@@ -28,4 +31,26 @@ pub(crate) enum RawAuth {
     Logout,
     /// Who is logged in, at which server, with which key, until when
     Status,
+    /// The authenticator app that a login asks for
+    #[command(subcommand)]
+    Totp(RawTotp),
+    /// New recovery codes, for the day on which the authenticator app is gone
+    RecoveryCodes {
+        #[command(flatten)]
+        password: RawPassword,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RawTotp {
+    /// Add one: shows its secret, and wants a first code of it
+    Enable {
+        #[command(flatten)]
+        password: RawPassword,
+    },
+    /// Remove it
+    Disable {
+        #[command(flatten)]
+        password: RawPassword,
+    },
 }
