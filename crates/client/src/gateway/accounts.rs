@@ -106,7 +106,7 @@ impl Gateway {
         self.keep_session(context, tokens).await
     }
 
-    async fn keep_session(&self, context: &Path, tokens: Tokens) -> Result<Session, Error> {
+    async fn keep_session(&mut self, context: &Path, tokens: Tokens) -> Result<Session, Error> {
         let session = Session::new(tokens, time::now());
         let _lock = self.profile.lock().await?;
         self.profile.store_session(&session)?;
