@@ -173,6 +173,9 @@ pub(crate) async fn prune(shared: Arc<Shared>) {
             Ok(pruned) => tracing::debug!(pruned, "sessions and limits pruned"),
             Err(error) => tracing::warn!(error = %chain(&error), "prune sessions and limits"),
         }
+        if let Err(error) = shared.store.prune_factors(now()).await {
+            tracing::warn!(error = %chain(&error), "prune factors");
+        }
         tokio::time::sleep(PRUNE_EVERY).await;
     }
 }

@@ -114,18 +114,18 @@ fn try_verify(key: &Key, client_data: &[u8], data: &[u8]) -> Result<Asserted, Re
 }
 
 /// A key of 300 bytes needs the long form of the object's length; a short one would not be canonical.
-fn padded(data: Vec<u8>) -> Vec<u8> {
+fn padded(data: &[u8]) -> Vec<u8> {
     if data.len() < 256 {
         let length = u8::try_from(data.len()).unwrap();
-        return [&b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58"[..], &[length], &data].concat();
+        return [&b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58"[..], &[length], data].concat();
     }
-    object(&data)
+    object(data)
 }
 
 #[test]
 fn passkeys_of_each_algorithm_register_and_sign_in() {
     for key in Key::all() {
-        let registered = try_register(&creating(), &padded(attested_data(FLAGS, &key.cose()))).unwrap();
+        let registered = try_register(&creating(), &padded(&attested_data(FLAGS, &key.cose()))).unwrap();
         assert_eq!((registered.id(), registered.public_key()), (hex(ID), hex(&key.cose())));
         assert!(PublicKey::from_hex(&registered.public_key()).is_ok());
         let asserted = try_verify(&key, &getting(), &authenticator_data(SITE.id, FLAGS, 7, b"")).unwrap();
@@ -137,7 +137,7 @@ fn passkeys_of_each_algorithm_register_and_sign_in() {
 fn what_is_for_another_ceremony_challenge_or_page_is_refused() {
     let key = Key::ecdsa();
     let data = authenticator_data(SITE.id, FLAGS, 1, b"");
-    let object = padded(attested_data(FLAGS, &key.cose()));
+    let object = padded(&attested_data(FLAGS, &key.cose()));
     for (kind, other) in [("webauthn.get", "webauthn.create"), ("webauthn.create", "webauthn.get")] {
         for (client_data, why) in [
             (client_data(other, CHALLENGE, SITE.origin, ""), Refused::Type),
@@ -190,7 +190,7 @@ fn authenticator_data_of_another_site_or_without_the_user_is_refused() {
             "{site} {flags:x}"
         );
         let data = authenticator_data(site, flags | 0x40, 1, &credential(ID, &key.cose()));
-        assert_eq!(try_register(&creating(), &padded(data)), Err(why), "{site} {flags:x}");
+        assert_eq!(try_register(&creating(), &padded(&data)), Err(why), "{site} {flags:x}");
     }
     assert!(try_verify(&key, &getting(), &authenticator_data(SITE.id, FLAGS | 0x18, 1, b"")).is_ok());
     let with_key = authenticator_data(SITE.id, FLAGS | 0x40, 1, &credential(ID, &key.cose()));
@@ -242,7 +242,7 @@ fn every_changed_byte_of_a_signed_message_is_refused() {
 #[test]
 fn another_credential_id_or_a_cut_object_is_refused() {
     let key = Key::ecdsa();
-    let object = padded(attested_data(FLAGS, &key.cose()));
+    let object = padded(&attested_data(FLAGS, &key.cose()));
     let client_data = creating();
     let parts = RegistrationParts { id: b"another", client_data: &client_data, attestation_object: &object };
     assert_eq!(register(SITE, CHALLENGE, &parts), Err(Refused::Credential));
@@ -251,11 +251,11 @@ fn another_credential_id_or_a_cut_object_is_refused() {
     }
     assert!(try_register(&client_data, &[&object[..], b"\0"].concat()).is_err());
     let empty = authenticator_data(SITE.id, FLAGS | 0x40, 0, &credential(b"", &key.cose()));
-    assert_eq!(try_register(&client_data, &padded(empty)), Err(Refused::Credential));
+    assert_eq!(try_register(&client_data, &padded(&empty)), Err(Refused::Credential));
     let long = authenticator_data(SITE.id, FLAGS | 0x40, 0, &credential(&[1; 1024], &key.cose()));
-    assert_eq!(try_register(&client_data, &padded(long)), Err(Refused::Credential));
+    assert_eq!(try_register(&client_data, &padded(&long)), Err(Refused::Credential));
     let without = authenticator_data(SITE.id, FLAGS, 0, b"");
-    assert_eq!(try_register(&client_data, &padded(without)), Err(Refused::Malformed));
+    assert_eq!(try_register(&client_data, &padded(&without)), Err(Refused::Malformed));
 }
 
 #[test]
