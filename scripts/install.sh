@@ -62,6 +62,9 @@ case $what in test | all)
     need fish fish
     need mandoc mandoc
     need git git
+    need node nodejs
+    need npm npm
+    need chromium chromium
 esac
 case $what in fuzz | all) need g++ g++ ;; esac
 
