@@ -4,8 +4,8 @@
 use fixtures::{Database, on_both_databases};
 use names::Digest;
 use store::{
-    AddedPasskey, Attempt, Begun, Decision, NewDevice, NewSession, Passkey, PasskeyUse, Poll, SessionId,
-    Store, User, UserId,
+    AddedPasskey, Attempt, Begun, Decision, NewDevice, NewSession, Passkey, PasskeyUse, Poll, Role,
+    SessionId, Store, User, UserId,
 };
 
 const ALICE: UserId = UserId::from_bytes([1; 16]);
@@ -16,7 +16,14 @@ const MANY: u64 = 16;
 async fn open(database: &Database) -> Store {
     let store = Store::open(&database.url().parse().unwrap()).await.unwrap();
     for (id, name) in [(ALICE, "alice"), (BOB, "bob")] {
-        let user = User { id, name: name.into(), password_hash: "$argon2id$x".into(), created_at: 1 };
+        let user = User {
+            id,
+            name: name.into(),
+            password_hash: "$argon2id$x".into(),
+            role: Role::User,
+            disabled_at: None,
+            created_at: 1,
+        };
         store.create_user(&user).await.unwrap();
     }
     store
@@ -181,6 +188,7 @@ async fn session(store: &Store) {
         user: ALICE,
         refresh_hash: Digest::of(b"refresh"),
         cnf: None,
+        client: String::new(),
         created_at: 1,
         expires_at: 10_000,
     };
