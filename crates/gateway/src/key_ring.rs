@@ -15,6 +15,7 @@ use pki::jwk::{Jwk, Jwks};
 use pki::token::SESSION_TOKEN_LIFE;
 use server::telemetry::chain;
 use store::{Store, TokenKey};
+use tokio::time::Instant;
 
 use crate::config::TokenKeys;
 use crate::shared::{Shared, now};
@@ -23,6 +24,8 @@ use crate::shared::{Shared, now};
 const RENEW: u64 = 30;
 /// How long after the last renewal a key stays: the life of a token, and some failed renewals.
 const LEASE: u64 = SESSION_TOKEN_LIFE + 4 * RENEW;
+/// Between two looks that tokens with unknown keys cause.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Keys in the set; those that were renewed last stay.
 const KEYS: u32 = 64;
 /// Retired keys are kept for so long: they verify old heads of the audit log.
@@ -37,6 +40,8 @@ pub(crate) struct KeyRing {
     file: PathBuf,
     config: TokenKeys,
     held: Mutex<Held>,
+    /// When somebody last looked because of a key that is not known.
+    looked: tokio::sync::Mutex<Instant>,
 }
 
 struct Held {
@@ -44,7 +49,6 @@ struct Held {
     /// Announced, to be used when everybody has seen it.
     next: Option<Own>,
     set: Arc<Jwks>,
-    looked: u64,
 }
 
 /// A key of this gateway.
@@ -65,8 +69,14 @@ impl KeyRing {
         config: TokenKeys,
     ) -> anyhow::Result<Self> {
         let current = new_key(&make, store).await?;
-        let held = Held { current, next: None, set: Arc::default(), looked: 0 };
-        let ring = Self { make, file, config, held: Mutex::new(held) };
+        let held = Held { current, next: None, set: Arc::default() };
+        let ring = Self {
+            make,
+            file,
+            config,
+            held: Mutex::new(held),
+            looked: tokio::sync::Mutex::new(Instant::now()),
+        };
         ring.reload(store).await?;
         Ok(ring)
     }
@@ -81,10 +91,16 @@ impl KeyRing {
         Arc::clone(&self.held().set)
     }
 
-    /// Looks whether another gateway has a new key; at most once a second, whatever is asked.
+    /// Looks whether another gateway has a new key. All who ask meanwhile share one look, and there are few of them a second.
     pub(crate) async fn look_again(&self, store: &Store) -> anyhow::Result<()> {
-        let looked = std::mem::replace(&mut self.held().looked, now());
-        if looked == now() { Ok(()) } else { self.reload(store).await }
+        let arrived = Instant::now();
+        let mut looked = self.looked.lock().await;
+        if *looked > arrived {
+            return Ok(());
+        }
+        tokio::time::sleep_until(*looked + LOOK_PAUSE).await;
+        *looked = Instant::now();
+        self.reload(store).await
     }
 
     /// Renews, rotates and reads the set.
@@ -128,7 +144,6 @@ impl KeyRing {
         }
         keys.sort_by(|one, other| one.id().cmp(other.id()));
         let set = Arc::new(Jwks::new(keys).context("the set of token keys")?);
-        held.looked = now();
         if set != held.set || !self.file.exists() {
             write_whole(&self.file, held.current.public.id(), set.to_json().as_bytes())
                 .with_context(|| format!("write {}", self.file.display()))?;

@@ -51,6 +51,16 @@ mod tests {
         parts.to_string().replacen("$2b$", prefix, 1)
     }
 
+    /// Made by libxcrypt, which shares nothing with the library that checks here.
+    #[test]
+    fn hashes_of_another_implementation_are_checked() {
+        for prefix in ["$2a$", "$2b$", "$2y$"] {
+            let stored = format!("{prefix}04$abcdefghijklmnopqrstuuT3Sk3nxm7zGO9HawtOFdMehp4wZKzES");
+            assert_eq!(check(b"an old password", &stored), Ok(true), "{prefix}");
+            assert_eq!(check(b"an old passwort", &stored), Ok(false), "{prefix}");
+        }
+    }
+
     #[test]
     fn the_three_usual_kinds_are_checked() {
         for prefix in ["$2a$", "$2b$", "$2y$"] {

@@ -15,7 +15,7 @@ mod schema;
 
 use schema::validate;
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 });

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod accounts;
+mod admin;
 mod apps;
 mod contract;
 mod database;
@@ -9,10 +10,15 @@ mod device;
 mod enclaves;
 mod fake_controller;
 mod habits;
+mod key_rotation;
+mod limits;
+mod matrix;
+mod original_defects;
 mod passkeys;
 mod protocol;
 mod rig;
 mod second_factors;
+mod sessions;
 mod tokens;
 
 /// The same tests run on PostgreSQL by on_postgres.rs.

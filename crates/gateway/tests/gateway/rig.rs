@@ -114,6 +114,14 @@ pub async fn hasty_rig() -> Rig {
     start_with(database, config).await
 }
 
+/// A gateway with other settings.
+pub async fn rig_with(change: impl FnOnce(&mut Config)) -> Rig {
+    let database = Arc::new(Database::of(crate::DATABASE));
+    let mut config = config(database.folder());
+    change(&mut config);
+    start_with(database, config).await
+}
+
 async fn start(database: Arc<Database>) -> Rig {
     let config = config(database.folder());
     start_with(database, config).await
@@ -140,6 +148,14 @@ async fn serve(
     let address = gateway.address();
     tasks.spawn(gateway.serve());
     Rig { address, store, keys, controller, root, tasks, database }
+}
+
+/// A second gateway on the same database and the same facades' file.
+pub async fn replica(first: &Rig, change: impl FnOnce(&mut Config)) -> Rig {
+    let store = Store::open(&first.database.url().parse().unwrap()).await.unwrap();
+    let mut config = config(first.database.folder());
+    change(&mut config);
+    serve(config, Arc::clone(&first.database), store, first.controller.clone(), Tasks::new()).await
 }
 
 /// Root, issuing authority and the gateway's own certificate, as the signer makes them.

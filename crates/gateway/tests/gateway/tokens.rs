@@ -13,13 +13,18 @@ fn issuer() -> String {
     trust_domain().part(names::Part::Gateway).to_string()
 }
 
-fn payload(token: &str) -> Value {
+pub fn header(token: &str) -> Value {
+    let part = token.split('.').next().unwrap();
+    serde_json::from_slice(&Base64UrlUnpadded::decode_vec(part).unwrap()).unwrap()
+}
+
+pub fn payload(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&Base64UrlUnpadded::decode_vec(part).unwrap()).unwrap()
 }
 
 /// Signs any claims with the gateway's own key.
-fn forge(rig: &Rig, typ: &str, claims: &Value) -> String {
+pub fn forge(rig: &Rig, typ: &str, claims: &Value) -> String {
     let key = rig.token_key();
     let public = Jwk::from_spki(key.public_key_spki()).unwrap();
     jws::sign(typ, &KeyHint::Id(public.id().into()), claims, &key).unwrap()
