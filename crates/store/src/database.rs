@@ -18,7 +18,8 @@ use std::str::FromStr;
 use std::sync::Once;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::any::{Any, AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Row, SqlSafeStr};
 
 use crate::database_url::{Kind, Postgres, sqlite_url};
@@ -109,6 +110,14 @@ impl Store {
 
     pub(crate) fn readers(&self) -> Readers<'_> {
         Readers(&self.readers)
+    }
+
+    /// SQLite's one writing connection, for what can't be in a transaction; `None` with PostgreSQL.
+    pub(crate) async fn sqlite_writer(&self) -> Result<Option<PoolConnection<Any>>, StoreError> {
+        match self.dialect {
+            Dialect::Sqlite => Ok(Some(self.writer.acquire().await?)),
+            Dialect::Postgres => Ok(None),
+        }
     }
 
     /// A transaction that no other writer runs beside, so that what it reads stays true until it commits.

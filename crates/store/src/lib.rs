@@ -19,6 +19,7 @@ mod ids;
 mod limits;
 mod migrations;
 mod sessions;
+mod snapshot;
 mod statements;
 mod token_keys;
 
