@@ -13,12 +13,12 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use raw::{Raw, RawApp, RawGlobals, RawOutput, RawTrust, RawVerb};
+use raw::{Raw, RawApp, RawBackup, RawGlobals, RawOutput, RawTrust, RawVerb};
 
 pub(crate) use typed::{
-    App, Auth, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting, ContextVerb,
-    CreateContext, DemoOptions, DoorPlace, Enclave, Globals, Invocation, Method, Moment, Output, Part,
-    PasswordSource, ServiceMode, ServiceOptions, Shell, Simulated, Totp, Tpm, TrustOptions, UpOptions,
+    App, Auth, Backup, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting,
+    ContextVerb, CreateContext, DemoOptions, DoorPlace, Enclave, Globals, Invocation, Method, Moment, Output,
+    Part, PasswordSource, ServiceMode, ServiceOptions, Shell, Simulated, Totp, Tpm, TrustOptions, UpOptions,
     UserChoice, VerifyFile, VersionChoice, Wait,
 };
 
@@ -101,6 +101,10 @@ fn command(verb: RawVerb) -> Result<Command, clap::Error> {
             Command::Verify(VerifyFile { file: raw.file, at: raw.at, trust: trust(raw.trust) })
         }
         RawVerb::Context(raw) => Command::Context(context::read(raw)?),
+        RawVerb::Backup(RawBackup::Create { file, data, with_tpm }) => {
+            Command::Backup(Backup::Create { file, data, tpm: with_tpm })
+        }
+        RawVerb::Backup(RawBackup::Restore { file, data }) => Command::Backup(Backup::Restore { file, data }),
         RawVerb::Doctor(raw) => Command::Doctor { data: raw.data },
         RawVerb::Completion { shell } => Command::Completion(shell),
         RawVerb::Man { dir } => Command::Man { folder: dir },

@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod auth;
+mod backup;
 pub(crate) mod connect;
 pub(crate) mod context;
 pub(crate) mod doctor;
@@ -28,6 +29,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Command::Enclave(verb) => enclave::run(&globals, verb).await,
         Command::Verify(options) => verify::file(&globals, &options),
         Command::Context(verb) => context::run(&globals, verb),
+        Command::Backup(verb) => backup::run(&globals, verb).await,
         Command::Doctor { data } => doctor::run(&globals, &data).await,
         Command::ConfigSchema => crate::output::write(ensemble::Settings::schema().as_bytes()),
         Command::Completion(shell) => crate::complete::registration(shell),
@@ -72,6 +74,7 @@ pub(crate) fn after_interruption(command: &Command) -> Option<String> {
         | Command::Verify(_)
         | Command::Context(_)
         | Command::Demo(_)
+        | Command::Backup(_)
         | Command::Doctor { .. }
         | Command::Completion(_)
         | Command::Man { .. }

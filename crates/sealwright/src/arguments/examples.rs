@@ -26,6 +26,21 @@ const EXAMPLES: &[Examples] = &[
             ("up --data /srv/sealwright --listen 127.0.0.1:8443", "in a folder and at a port of your choice"),
         ],
     ),
+    (&["backup"], &[("backup create monday.tar", "what ./data holds, while `up` runs on it")]),
+    (
+        &["backup", "create"],
+        &[
+            ("backup create monday.tar --data /srv/sealwright", "accounts, apps, key files"),
+            (
+                "backup create monday.tar --with-tpm",
+                "also the software TPM and the CA, while `up` is stopped",
+            ),
+        ],
+    ),
+    (
+        &["backup", "restore"],
+        &[("backup restore monday.tar --data again", "a new folder, whole or not at all")],
+    ),
     (&["auth"], &[("auth signup alice", "an account"), ("auth status", "who is logged in, until when")]),
     (
         &["auth", "signup"],

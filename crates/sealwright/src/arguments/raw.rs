@@ -2,6 +2,7 @@
 
 mod app;
 mod auth;
+mod backup;
 mod context;
 mod enclave;
 
@@ -19,6 +20,7 @@ use crate::exit::ExitCode;
 
 pub(crate) use app::RawApp;
 pub(crate) use auth::{RawAuth, RawPassword, RawTotp};
+pub(crate) use backup::RawBackup;
 pub(crate) use context::{RawContext, RawCreateContext, RawSetting};
 pub(crate) use enclave::{RawConnect, RawEnclave, RawWait};
 
@@ -80,6 +82,9 @@ pub(crate) enum RawVerb {
     /// See, make and choose contexts: which server, which trust anchors
     #[command(subcommand)]
     Context(RawContext),
+    /// Save a data folder in one file, and make one from it again
+    #[command(subcommand)]
+    Backup(RawBackup),
     /// What this machine has, what it lacks, and how to mend it
     Doctor(RawDoctor),
     /// Make your shell complete verbs, flags and the names of what is yours

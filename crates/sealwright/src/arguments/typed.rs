@@ -65,12 +65,19 @@ pub(crate) enum Command {
     Verify(VerifyFile),
     Context(ContextVerb),
     Demo(DemoOptions),
+    Backup(Backup),
     Doctor { data: PathBuf },
     Completion(Shell),
     Man { folder: PathBuf },
     ExitCodes,
     ConfigSchema,
     Service(ServiceOptions),
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Backup {
+    Create { file: PathBuf, data: PathBuf, tpm: bool },
+    Restore { file: PathBuf, data: PathBuf },
 }
 
 /// What `up` was asked for.

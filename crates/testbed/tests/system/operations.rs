@@ -82,3 +82,37 @@ fn the_units_are_what_systemd_reads() {
     let text = String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success() && text.is_empty(), "{text}");
 }
+
+/// The whole way: another folder with the same accounts, keys, CA and enclaves, on which everything still verifies.
+#[test]
+fn a_restored_folder_is_the_same_deployment() {
+    let world = World::new();
+    let up = world.up();
+    let alice = world.user("alice");
+    alice.sign_up();
+    alice.ok(&["app", "publish", &world.hello("hello", "1.0.0", "hi")]);
+    let enclave = alice.json(&["enclave", "create", "notes", "--app", "hello"]);
+    let (data, file) = (world.data(), world.path("monday.tar"));
+    let (data, file) = (data.to_str().unwrap(), file.to_str().unwrap());
+    // A TPM that runs changes under the reader.
+    let refused = alice.run(&["backup", "create", file, "--data", data, "--with-tpm"]);
+    assert!(refused.code == 1 && refused.stderr.contains("in use"), "{refused:#?}");
+    // Accounts and apps can be saved while all of it runs.
+    let running = alice.json(&["backup", "create", &format!("{file}.running"), "--data", data]);
+    assert_eq!(
+        (&running["contents"]["database"], &running["contents"]["tpm"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(up.interrupt().code, Some(0));
+
+    let saved = alice.json(&["backup", "create", file, "--data", data, "--with-tpm"]);
+    assert_eq!(saved["contents"]["tpm"], true);
+    std::fs::rename(data, world.path("lost")).unwrap();
+    alice.ok(&["backup", "restore", file, "--data", data]);
+    let up = world.up();
+    let again = alice.enclave_in("notes", &["running"], SOON);
+    assert_eq!((&again["id"], &again["incarnation"]), (&enclave["id"], &2.into()));
+    alice.verify("notes");
+    assert!(alice.get("notes", "/").contains("hi"));
+    assert_eq!(up.interrupt().code, Some(0));
+}
