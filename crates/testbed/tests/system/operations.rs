@@ -109,6 +109,8 @@ fn a_restored_folder_is_the_same_deployment() {
     assert_eq!(saved["contents"]["tpm"], true);
     std::fs::rename(data, world.path("lost")).unwrap();
     alice.ok(&["backup", "restore", file, "--data", data]);
+    // What is the user's own, her keys among it, is no part of the deployment; in this world it lies beside it.
+    std::fs::rename(world.path("lost/client"), world.data().join("client")).unwrap();
     let up = world.up();
     let again = alice.enclave_in("notes", &["running"], SOON);
     assert_eq!((&again["id"], &again["incarnation"]), (&enclave["id"], &2.into()));
