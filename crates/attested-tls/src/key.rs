@@ -18,6 +18,7 @@ use rustls::{
     pki_types::CertificateDer,
     sign::{CertifiedKey, Signer},
 };
+use sandbox::{Custody, Secret, SecretError};
 use zeroize::Zeroizing;
 
 use crate::TlsError;
@@ -40,13 +41,20 @@ pub enum KeyError {
     /// The file holds no P-256 key in PKCS#8.
     #[error("key file holds no P-256 key")]
     Content,
+    /// There is no memory for it.
+    #[error("memory for the key")]
+    Memory(#[from] SecretError),
 }
 
-/// A P-256 private key in this process. There is no accessor of the secret; the provider wipes it when the
-/// last clone is dropped.
+/// A P-256 private key in this process, in secret memory where the kernel has it ([`LocalKey::custody`]).
+///
+/// There is no accessor of the secret. The provider keeps keys in the ordinary heap, so it has ours only for the moment of
+/// a signature: it is parsed, used and wiped each time, which costs about as much again as the signature. What can be
+/// found of it then is one copy on the heap and what the provider's code leaves on the stack, for some tens of
+/// microseconds; a test looks for both afterwards.
 #[derive(Clone)]
 pub struct LocalKey {
-    pair: Arc<EcdsaKeyPair>,
+    pkcs8: Arc<Secret>,
     spki: Arc<[u8]>,
 }
 
@@ -54,7 +62,9 @@ impl LocalKey {
     /// Makes a new key.
     pub fn generate() -> Result<Self, KeyError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| KeyError::Generate)?;
-        Self::from_pair(pair)
+        // The provider's copy wipes itself, ours is wiped when it moves.
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
+        Self::keep(&pair, &mut Zeroizing::new(pkcs8.as_ref().to_vec()))
     }
 
     /// Loads a key that [`LocalKey::save`] wrote; refuses a file that others may read.
@@ -68,14 +78,12 @@ impl LocalKey {
         file.take(MAX_KEY_FILE).read_to_end(&mut pkcs8).map_err(KeyError::File)?;
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8)
             .map_err(|_| KeyError::Content)?;
-        Self::from_pair(pair)
+        Self::keep(&pair, &mut pkcs8)
     }
 
     /// Writes the key as PKCS#8 with mode 0600, whole or not at all. Only for a user's client key: keys of enclaves
     /// and parts stay in memory.
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
-        let pkcs8 = self.pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
-        let pkcs8 = Zeroizing::new(pkcs8.as_ref().to_vec());
         let temporary = path.with_extension("new");
         let write = || {
             match fs::remove_file(&temporary) {
@@ -83,7 +91,7 @@ impl LocalKey {
                 _ => {}
             }
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(&pkcs8)?;
+            file.write_all(self.pkcs8.expose())?;
             file.sync_all()?;
             fs::rename(&temporary, path)
         };
@@ -99,7 +107,13 @@ impl LocalKey {
         Ok(Arc::new(certified))
     }
 
-    fn from_pair(pair: EcdsaKeyPair) -> Result<Self, KeyError> {
+    /// What kind of memory holds the key.
+    #[must_use]
+    pub fn custody(&self) -> Custody {
+        self.pkcs8.custody()
+    }
+
+    fn keep(pair: &EcdsaKeyPair, pkcs8: &mut [u8]) -> Result<Self, KeyError> {
         let point = pair.public_key().as_ref();
         let coordinates = point.split_first_chunk::<1>().and_then(|(form, rest)| {
             let (x, rest) = rest.split_first_chunk::<32>()?;
@@ -107,7 +121,7 @@ impl LocalKey {
         });
         let (x, y) = coordinates.ok_or(KeyError::Content)?;
         let spki = pki::p256_spki(x, y).into();
-        Ok(Self { pair: Arc::new(pair), spki })
+        Ok(Self { pkcs8: Arc::new(Secret::take(pkcs8)?), spki })
     }
 }
 
@@ -117,7 +131,9 @@ impl SigningKey for LocalKey {
     }
 
     fn sign_sha256(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let signature = self.pair.sign(&SystemRandom::new(), message).map_err(|_| SigningError::Holder)?;
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, self.pkcs8.expose());
+        let pair = pair.map_err(|_| SigningError::Holder)?;
+        let signature = pair.sign(&SystemRandom::new(), message).map_err(|_| SigningError::Holder)?;
         Ok(signature.as_ref().to_vec())
     }
 }

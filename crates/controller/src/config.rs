@@ -29,9 +29,12 @@ pub struct Config {
     pub trust_domain: TrustDomain,
     /// Who issues tokens: the gateway.
     pub issuer: SpiffeId,
-    /// First user id of enclaves, where the controller is root: 65,536 from there on must be nobody's.
+    /// First user id of enclaves, where the controller is root: 131,072 from there on must be nobody's.
     #[serde(default = "default_uid_base")]
     pub uid_base: u32,
+    /// Runs apps also where the machine does not allow what keeps them apart from each other and from it.
+    #[serde(default)]
+    pub dangerous_unisolated_apps: bool,
     /// Ends the process at a named step, to show that the next start mends it. For tests.
     #[serde(default)]
     pub dangerous_failpoint: Option<Failpoint>,

@@ -33,8 +33,19 @@ pub struct Plan {
 pub enum Exit {
     /// As its facade says.
     Facade(FacadeExit),
+    /// Its app used up its memory, and the kernel killed it.
+    OutOfMemory,
     /// Killed, or with a code that is none of ours.
     Unknown,
+}
+
+/// An isolation step that this machine does not allow, or not wholly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The stable code of the step, [`sandbox::Feature::code`].
+    pub step: &'static str,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// Why the platform did not do it.
@@ -59,6 +70,12 @@ pub enum DriverError {
     /// The processes did not start.
     #[error("start the enclave's processes")]
     Spawn(#[source] std::io::Error),
+    /// This machine lacks what keeps apps apart. `dangerous_unisolated_apps` runs them all the same.
+    #[error("apps are not run here without isolation: {} is missing ({})", .0.step, .0.reason)]
+    NotIsolated(Missing),
+    /// The control groups that bound its app.
+    #[error("bound the app")]
+    Groups(#[from] sandbox::GroupsError),
     /// Root's enclaves are users of their own or do not run: root without capabilities still owns the machine's sysctls.
     #[error("no user id is free for the enclave")]
     NoUid,
@@ -93,7 +110,10 @@ pub trait Instance: Send {
 
 /// A platform for enclaves.
 pub trait Driver: Send + Sync {
-    /// Makes the measured copy of a version.
+    /// What enclaves lack here, the same for all of them.
+    fn missing(&self) -> &[Missing];
+
+    /// Makes the measured copy of a version. Refuses where enclaves may not run here at all.
     ///
     /// # Errors
     /// [`DriverError`].

@@ -207,6 +207,7 @@ fn ended() -> Failed {
 pub(crate) const fn exit_reason(exit: Exit) -> Reason {
     match exit {
         Exit::Facade(exit) => Reason::Facade(exit),
+        Exit::OutOfMemory => Reason::OutOfMemory,
         Exit::Unknown => Reason::Crashed,
     }
 }

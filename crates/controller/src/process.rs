@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use names::{Digest, EnclaveId};
 use packing::{Blobs, CopyError, Materialised, materialise, remove_copy, rootfs, verify_copy};
-use sandbox::{Feature, Identity, Isolation, Process, UidPool, enclave_command, reachable_by};
+use sandbox::{
+    Enclosure, Feature, Group, Groups, Identity, Isolation, OWN_PROGRAM, Process, UidPool, reachable_by,
+};
 use tokio::sync::{oneshot, watch};
 use workload::Manifest;
 use workload::launch::{AppLaunch, FacadeExit, Launch, READY_LINE};
 
 use crate::config::Config;
-use crate::driver::{Driver, DriverError, Exit, Instance, Pending, Plan};
+use crate::driver::{Driver, DriverError, Exit, Instance, Missing, Pending, Plan};
 use crate::folder::{Folder, take_all_back};
 use crate::spawner::Spawner;
 
@@ -30,6 +32,8 @@ const MAX_LINE: u64 = 256;
 pub struct ProcessDriver {
     config: Config,
     isolation: Isolation,
+    missing: Vec<Missing>,
+    groups: Groups,
     spawner: Spawner,
     uids: Arc<Mutex<UidPool>>,
     /// Versions whose copy was hashed since this process began.
@@ -60,13 +64,27 @@ impl ProcessDriver {
     /// # Errors
     /// Where the folders of a former run can't be taken back, or no thread can be started.
     pub fn new(config: Config, isolation: Isolation) -> Result<Self, DriverError> {
-        for (feature, reason) in isolation.missing() {
-            tracing::warn!(step = feature.describe(), reason, "isolation step is not available here");
+        let mut groups = Groups::find();
+        for error in groups.claim() {
+            tracing::warn!(error = %server::telemetry::chain(&error), "control groups are not used");
+        }
+        let missing = missing(&isolation);
+        for Missing { step, reason } in &missing {
+            tracing::warn!(step, reason, "isolation step is not available here");
         }
         take_all_back(&config.enclaves)?;
         let spawner = Spawner::start().map_err(DriverError::Spawn)?;
         let uids = Arc::new(Mutex::new(UidPool::new(config.uid_base)));
-        Ok(Self { config, isolation, spawner, uids, measured: Arc::default(), facade: Mutex::default() })
+        Ok(Self {
+            config,
+            isolation,
+            missing,
+            groups,
+            spawner,
+            uids,
+            measured: Arc::default(),
+            facade: Mutex::default(),
+        })
     }
 
     fn folder(&self, id: &EnclaveId) -> Folder {
@@ -80,7 +98,12 @@ impl ProcessDriver {
     /// A user of its own, where we can give one; else ours. Not ours because something is in the way: root has no
     /// capabilities in its namespaces, but the kernel lets it write `/proc/sys/kernel/core_pattern` all the same.
     fn identity(&self, folder: &Folder) -> Result<Lease, DriverError> {
-        let lease = |uid| Lease { uid, folder: folder.clone(), pool: Arc::clone(&self.uids) };
+        let lease = |uid| Lease {
+            uid,
+            group: Some(Group::default()),
+            folder: folder.clone(),
+            pool: Arc::clone(&self.uids),
+        };
         if !self.isolation.has(Feature::OwnUid) {
             return Ok(lease(None));
         }
@@ -97,7 +120,7 @@ impl ProcessDriver {
         Ok(own)
     }
 
-    fn launch(&self, plan: &Plan, folder: &Folder) -> Launch {
+    fn launch(&self, plan: &Plan, folder: &Folder, group: &Group) -> Launch {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let manifest = &plan.manifest;
         Launch {
@@ -119,6 +142,7 @@ impl ProcessDriver {
                 endpoint: manifest.endpoint().clone(),
                 writable: manifest.writable().to_vec(),
                 resources: *manifest.resources(),
+                groups: group.of_app().iter().map(|path| text(path)).collect(),
             },
             isolation: self.isolation.plan(),
             app_log: text(&folder.app_log()),
@@ -127,12 +151,20 @@ impl ProcessDriver {
 
     async fn spawn(&self, plan: &Plan) -> Result<Box<dyn Instance>, DriverError> {
         let folder = self.folder(&plan.id);
-        let lease = self.identity(&folder)?;
-        let log = folder.lay_out(&self.launch(plan, &folder), lease.uid)?;
+        let mut lease = self.identity(&folder)?;
+        let group = self.groups.make(&plan.id.to_string(), plan.manifest.resources(), lease.uid)?;
+        let log = folder.lay_out(&self.launch(plan, &folder, &group), lease.uid)?;
         let identity = lease.uid.map_or(Identity::Controllers, Identity::Own);
         let launch = folder.launch_file();
         let args = [OsStr::new("--config"), launch.as_os_str()];
-        let mut command = enclave_command(&self.isolation.plan(), identity, &self.config.facade, &args);
+        let enclosure = Enclosure {
+            launcher: &self.config.facade,
+            isolation: self.isolation.plan(),
+            identity,
+            groups: group.of_facade(),
+        };
+        lease.group = Some(group);
+        let mut command = enclosure.command(Path::new(OWN_PROGRAM), &args).map_err(DriverError::Spawn)?;
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).current_dir("/");
         if let Some(filter) = std::env::var_os(server::telemetry::FILTER_VARIABLE) {
             command.env(server::telemetry::FILTER_VARIABLE, filter);
@@ -142,11 +174,26 @@ impl ProcessDriver {
     }
 }
 
+/// The typed list, in the order of the steps.
+fn missing(isolation: &Isolation) -> Vec<Missing> {
+    let one =
+        |(feature, reason): (Feature, &str)| Missing { step: feature.code(), reason: reason.to_owned() };
+    isolation.missing().map(one).collect()
+}
+
 impl Driver for ProcessDriver {
+    fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
     fn prepare<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<(), DriverError>> {
         let (manifest, version, target) = (plan.manifest.clone(), plan.version, self.copy(&plan.version));
         let (blobs, measured) = (self.config.blobs.clone(), Arc::clone(&self.measured));
+        let refusal = if self.config.dangerous_unisolated_apps { None } else { self.isolation.refusal() };
         Box::pin(async move {
+            if let Some((feature, reason)) = refusal {
+                return Err(DriverError::NotIsolated(Missing { step: feature.code(), reason }));
+            }
             let copied = tokio::task::spawn_blocking(move || -> Result<(), DriverError> {
                 // Held while a copy is made: two enclaves of one version must not make it twice.
                 let mut measured = measured.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,18 +260,31 @@ fn measure(manifest: &Manifest, blobs: &Blobs, target: &Path) -> Result<(), Copy
 /// A user id and the folder that is its for as long as something runs under it.
 struct Lease {
     uid: Option<u32>,
+    /// Taken away first: after it nothing runs any more.
+    group: Option<Group>,
     folder: Folder,
     pool: Arc<Mutex<UidPool>>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        drop(self.group.take());
         let Some(uid) = self.uid else { return };
         match self.folder.take_back() {
             Ok(()) => self.pool.lock().unwrap_or_else(PoisonError::into_inner).give_back(uid),
             // The id stays taken: whoever got it next would own what is in that folder.
             Err(error) => tracing::error!(uid, %error, "the folder of an enclave was not taken back"),
         }
+    }
+}
+
+/// How it ended, where the kernel has killed a process of the app: the end of the app is explained by that.
+const fn for_memory(exit: Exit) -> Exit {
+    match exit {
+        Exit::Facade(FacadeExit::AppEnded | FacadeExit::AppNotStarted | FacadeExit::AppNotListening)
+        | Exit::Unknown
+        | Exit::OutOfMemory => Exit::OutOfMemory,
+        Exit::Facade(_) => exit,
     }
 }
 
@@ -267,9 +327,11 @@ impl Running {
                 }
             }
             let status = child.wait();
-            drop(lease);
             let code = status.ok().and_then(|status| status.code());
             let exit = code.and_then(FacadeExit::from_code).map_or(Exit::Unknown, Exit::Facade);
+            let out_of_memory = lease.group.as_ref().is_some_and(Group::ran_out_of_memory);
+            drop(lease);
+            let exit = if out_of_memory { for_memory(exit) } else { exit };
             ended.send_replace(Some(exit));
         })?;
         Ok(Self { process: process.ok_or_else(gone)?, stdin, ready: Some(ready), exit })

@@ -19,6 +19,8 @@ pub enum Reason {
     ReadyTimeout,
     /// It ended by itself, as its facade says.
     Facade(FacadeExit),
+    /// Its app used up its memory.
+    OutOfMemory,
     /// It ended by itself, and its facade could not say why.
     Crashed,
     /// Somebody wanted it stopped while it was starting.
@@ -39,6 +41,7 @@ impl Reason {
             Self::NotSpawned => "not-spawned",
             Self::ReadyTimeout => "ready-timeout",
             Self::Facade(exit) => exit.reason(),
+            Self::OutOfMemory => "out-of-memory",
             Self::Crashed => "crashed",
             Self::Cancelled => "cancelled",
             Self::Store => "store-failed",

@@ -39,7 +39,9 @@ const STREAM: usize = 16;
 /// # Errors
 /// Where the machine, the store or the socket can't be used.
 pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
-    let isolation = tokio::task::spawn_blocking(sandbox::probe).await.context("try isolation steps")?;
+    let facade = config.facade.clone();
+    let probed = tokio::task::spawn_blocking(move || sandbox::probe(&facade));
+    let isolation = probed.await.context("try isolation steps")?;
     let driver = ProcessDriver::new(config.clone(), isolation).context("start the process driver")?;
     packing::remove_leftovers(&config.apps).context("remove half-made copies")?;
     let parts = Arc::new(Parts {

@@ -42,6 +42,8 @@ pub struct Options {
     pub facade: Option<PathBuf>,
     /// Whom to trust for a TPM device.
     pub endorsement: EndorsementAnchors,
+    /// Runs apps also where this machine does not allow to isolate them.
+    pub dangerous_unisolated_apps: bool,
     /// Ends the process at a step of an enclave's creation. For tests.
     pub dangerous_failpoint: Option<controller::Failpoint>,
 }

@@ -95,7 +95,12 @@ async fn start_parts(
     let database = options.database.unwrap_or_else(|| DatabaseUrl::sqlite(layout.database()));
     let store = Store::open(&database).await.with_context(|| format!("open {database}"))?;
     let (gateway, edge) = bind(layout, options.listen, &cell, store.clone(), tasks).await?;
-    start_controller(layout, &cell, &facade, options.dangerous_failpoint, store.clone(), tasks).await?;
+    let config = controller::Config {
+        dangerous_failpoint: options.dangerous_failpoint,
+        dangerous_unisolated_apps: options.dangerous_unisolated_apps,
+        ..controller_config(layout, &cell, &facade)
+    };
+    controller::start(config, store.clone(), tasks).await.context("start the controller")?;
     let ready = Ready {
         url: format!("https://{}", gateway.address()),
         edge: edge.address().to_string(),
@@ -199,15 +204,8 @@ async fn bind_edge(layout: &Layout, wanted: SocketAddr) -> Result<edge::Edge> {
     }
 }
 
-async fn start_controller(
-    layout: &Layout,
-    cell: &Cell,
-    facade: &Path,
-    dangerous_failpoint: Option<controller::Failpoint>,
-    store: Store,
-    tasks: &Tasks,
-) -> Result<()> {
-    let config = controller::Config {
+fn controller_config(layout: &Layout, cell: &Cell, facade: &Path) -> controller::Config {
+    controller::Config {
         socket: layout.controller_socket(),
         admin_socket: layout.admin_socket(),
         agent_socket: layout.agent_socket(),
@@ -219,9 +217,9 @@ async fn start_controller(
         trust_domain: cell.trust_domain.clone(),
         issuer: cell.trust_domain.part(Part::Gateway),
         uid_base: controller::DEFAULT_UID_BASE,
-        dangerous_failpoint,
-    };
-    controller::start(config, store, tasks).await.context("start the controller")
+        dangerous_unisolated_apps: false,
+        dangerous_failpoint: None,
+    }
 }
 
 /// The context that makes the next command work. Its anchor's level is that of the TPM which holds the CA's key.

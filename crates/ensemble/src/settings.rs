@@ -31,6 +31,8 @@ pub struct Settings {
     pub endorsement_intermediates: Vec<PathBuf>,
     /// What monitoring sees, and where.
     pub observe: observe::Config,
+    /// Runs apps also where this machine does not allow to isolate them.
+    pub dangerous_unisolated_apps: bool,
     /// Ends the process at a step of an enclave's life, so that a test can see what the next start mends.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]

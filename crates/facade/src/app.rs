@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -56,10 +56,16 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Whether the command behind the wrappers was never run: setpriv(1) and unshare(1) say so with 126 and 127.
+    /// Whether the command was never run, as its stage says.
     #[must_use]
-    pub const fn is_not_started(self) -> bool {
-        matches!(self, Self::Code(126 | 127))
+    pub fn is_not_started(self) -> bool {
+        self == Self::Code(sandbox::NOT_EXECUTED.into())
+    }
+
+    /// Whether a promised isolation step did not work, as its stage says.
+    #[must_use]
+    pub fn is_not_isolated(self) -> bool {
+        self == Self::Code(sandbox::NOT_ISOLATED.into())
     }
 }
 
@@ -146,9 +152,8 @@ impl App {
 
     /// Asks it to end, waits a little, ends it.
     pub async fn stop(mut self) {
-        for pid in below(self.pid) {
-            kill(pid, Signal::TERM);
-        }
+        // Its stage passes it on.
+        kill(self.pid, Signal::TERM);
         if tokio::time::timeout(TERM_DEADLINE, self.ended()).await.is_err() {
             info!("the app did not end when asked");
             kill(self.pid, Signal::KILL);
@@ -160,9 +165,11 @@ impl App {
 /// Collects every child that has ended; how the given one did, if it is among them.
 fn reap(app: Pid) -> Option<Ending> {
     let first_process = rustix::process::getpid() == Pid::INIT;
-    let whom = if first_process { None } else { Some(app) };
     loop {
-        match waitpid(whom, WaitOptions::NOHANG) {
+        // Any child, also one that has left our process group.
+        let ended =
+            if first_process { wait(WaitOptions::NOHANG) } else { waitpid(Some(app), WaitOptions::NOHANG) };
+        match ended {
             Ok(Some((pid, status))) if pid == app => return Some(ending(status)),
             Ok(Some((pid, _))) => debug!(pid = pid.as_raw_nonzero(), "orphan reaped"),
             Ok(None) => return None,
@@ -184,23 +191,6 @@ fn kill(pid: Pid, signal: Signal) {
     if let Err(error) = kill_process(pid, signal) {
         debug!(%error, "signal");
     }
-}
-
-/// The app itself: `unshare --fork` stands between us and it and ignores the signal. Without namespaces it is our child.
-fn below(child: Pid) -> Vec<Pid> {
-    let parent_of = |pid: Pid| {
-        let pid = u32::try_from(pid.as_raw_nonzero().get()).ok()?;
-        server::unix::process(pid).ok().map(|process| process.parent)
-    };
-    let ours = u32::try_from(child.as_raw_nonzero().get()).ok();
-    let grandchildren: Vec<Pid> = std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
-        .filter(|pid| ours.is_some() && parent_of(*pid) == ours)
-        .collect();
-    if grandchildren.is_empty() { vec![child] } else { grandchildren }
 }
 
 /// Copies the app's output to its file until the last writer is gone. An app must never block on a full pipe, so what

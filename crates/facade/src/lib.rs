@@ -83,13 +83,19 @@ async fn start(launch: &Launch) -> Result<(App, Identity, Certifier), FacadeExit
     isolated
         .inspect_err(|error| error!(error = %chain(error.as_ref()), "isolation"))
         .or(Err(FacadeExit::NotIsolated))?;
+    let node = Node::new(Path::new(&launch.agent_socket));
+    check_announced(&node, launch).await?;
+    // Only now: the agent had to look at this process's executable. The key is made after it.
+    sandbox::keep_secrets()
+        .inspect_err(|error| error!(%error, "forbid tracing"))
+        .or(Err(FacadeExit::NotIsolated))?;
     let key = LocalKey::generate()
         .inspect_err(|error| error!(error = %chain(error), "key"))
         .or(Err(FacadeExit::NotCertified))?;
-    let node = Node::new(Path::new(&launch.agent_socket));
-    check_announced(&node, launch).await?;
+    info!(custody = key.custody().code(), "key made");
     let certifier = Certifier::new(node, key, launch.dns_name.clone());
-    let command = sandbox::app_command(&launch.isolation, &launch.app);
+    let command = sandbox::app_command(Path::new(sandbox::OWN_PROGRAM), &launch.isolation, &launch.app);
+    let command = command.map_err(|error| not_running(&AppError::Spawn(error)))?;
     let started = App::start(command, address(launch), Path::new(&launch.app_log)).await;
     let mut app = started.map_err(|error| not_running(&error))?;
     raise_descriptor_limit();
@@ -121,11 +127,7 @@ async fn check_announced(node: &Node, launch: &Launch) -> Result<(), FacadeExit>
 fn isolate(launch: &Launch) -> Result<(), Box<dyn std::error::Error>> {
     sandbox::prepare_enclave(&launch.isolation, &launch.app.endpoint)?;
     if launch.isolation.own_root {
-        // As root it would work, and leave its mounts on the machine.
-        if !launch.isolation.enclave.mount {
-            return Err("a root of its own needs a mount namespace of its own".into());
-        }
-        sandbox::prepare_root(&launch.app)?;
+        sandbox::prepare_root(&launch.isolation, &launch.app)?;
     }
     Ok(())
 }
@@ -133,6 +135,7 @@ fn isolate(launch: &Launch) -> Result<(), Box<dyn std::error::Error>> {
 fn not_running(error: &AppError) -> FacadeExit {
     error!(error = %chain(error), "app");
     match error {
+        AppError::Ended(ending) if ending.is_not_isolated() => FacadeExit::NotIsolated,
         AppError::AddressInUse | AppError::Spawn(_) => FacadeExit::AppNotStarted,
         AppError::Ended(ending) if ending.is_not_started() => FacadeExit::AppNotStarted,
         AppError::Ended(_) => FacadeExit::AppEnded,

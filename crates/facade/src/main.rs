@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use workload::launch::FacadeExit;
 
 fn main() -> ExitCode {
+    sandbox::take_over();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [option, path] = arguments.as_slice() else { return usage() };
     if option != "--config" {

@@ -51,13 +51,34 @@ impl Process {
 }
 
 fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Field 2, the name, is in parentheses and may hold anything: count from its end.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    if fields.next()? == "Z" {
-        return None;
+    status(pid).ok().map(|status| status.start_time)
+}
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Parent process id.
+    pub parent: u32,
+    /// Start time in clock ticks after boot.
+    pub start_time: u64,
+}
+
+/// Reads parent and start time of a live process (proc(5), `/proc/pid/stat` fields 4 and 22).
+///
+/// # Errors
+/// Where there is no such process, or it is a zombie.
+pub fn status(pid: u32) -> io::Result<Status> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let bad = || io::Error::new(io::ErrorKind::InvalidData, "unexpected form of /proc/PID/stat");
+    // The command name in parentheses may hold anything: fields are counted after the last one.
+    let (_, rest) = text.rsplit_once(") ").ok_or_else(bad)?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).ok_or_else(bad);
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "process has ended"));
     }
-    fields.nth(18)?.parse().ok()
+    let parent = u32::try_from(number(1)?).map_err(|_| bad())?;
+    Ok(Status { parent, start_time: number(19)? })
 }
 
 /// Whether a user without any group here could reach `path` and read it: the first directory or file that is closed to
@@ -95,6 +116,14 @@ mod tests {
         child.wait().unwrap();
         assert!(!process.is_alive());
         process.kill().unwrap();
+    }
+
+    #[test]
+    fn an_ended_process_is_not_found() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(status(pid).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! MOUNT_POINT            the measured copy, bound read-only, no set-user-id, no devices
 //! MOUNT_POINT/WRITABLE   a fresh tmpfs each; nothing in it can be executed, so all code that runs is measured
 //! MOUNT_POINT/dev        a read-only tmpfs with five harmless devices, the usual links, and a tmpfs on shm
-//! MOUNT_POINT/proc       empty here; `unshare --mount-proc` mounts the app's own
+//! MOUNT_POINT/proc       empty here; the app's stage mounts the app's own
 //! ```
 
 use std::fs::{self, File};
@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
-use workload::launch::AppLaunch;
+use workload::launch::{APP_USER, AppLaunch, Isolation};
 
 /// Size of each tmpfs when the app has no memory limit.
 const DEFAULT_TMPFS_SIZE: u64 = 256 << 20;
+/// Files and directories in each tmpfs: each takes kernel memory beside its contents.
+const MOST_FILES: u32 = 65_536;
 /// Code that an app writes must not be executed: it was not measured.
 const WRITABLE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
@@ -43,16 +45,27 @@ pub struct RootError {
 /// Assembles the root at `app.mount_point`. To be called once, by the first process of the enclave.
 ///
 /// # Errors
-/// [`RootError`]; what is mounted by then goes away with the enclave.
-pub fn prepare_root(app: &AppLaunch) -> Result<(), RootError> {
+/// [`RootError`]; what is mounted by then goes away with the enclave. Without a mount namespace it is refused: as root it
+/// would work, and leave its mounts on the machine.
+pub fn prepare_root(isolation: &Isolation, app: &AppLaunch) -> Result<(), RootError> {
     let root = Path::new(&app.mount_point);
+    if !isolation.enclave.mount {
+        let source = io::ErrorKind::PermissionDenied.into();
+        return Err(RootError {
+            step: "assemble, outside of a mount namespace,",
+            path: root.to_owned(),
+            source,
+        });
+    }
+    let owner = if isolation.app_uid { APP_USER } else { 0 };
     mount_bind(app.root.as_str(), root).map_err(at("bind the measured copy to", root))?;
     make_read_only(root)?;
     let size = app.resources.memory.unwrap_or(DEFAULT_TMPFS_SIZE);
     for directory in &app.writable {
         let path = root.join(directory.relative());
         let mode = if directory.as_str().ends_with("/tmp") { "1777" } else { "0755" };
-        tmpfs(&path, WRITABLE, &format!("mode={mode},size={size}"))?;
+        let options = format!("mode={mode},uid={owner},gid={owner},size={size},nr_inodes={MOST_FILES}");
+        tmpfs(&path, WRITABLE, &options)?;
     }
     prepare_devices(&root.join("dev"), size)
 }
@@ -70,7 +83,7 @@ fn prepare_devices(dev: &Path, size: u64) -> Result<(), RootError> {
     }
     let shared = dev.join("shm");
     fs::create_dir(&shared).map_err(at("create", &shared))?;
-    tmpfs(&shared, WRITABLE, &format!("mode=1777,size={size}"))?;
+    tmpfs(&shared, WRITABLE, &format!("mode=1777,size={size},nr_inodes={MOST_FILES}"))?;
     make_read_only(dev)
 }
 

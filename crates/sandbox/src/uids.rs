@@ -9,8 +9,14 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 
 /// First id where the configuration says nothing: above what distributions, containers and `systemd-nspawn` hand out.
 pub const DEFAULT_BASE: u32 = 2_000_000_000;
-/// Ids of one pool: as many enclaves can run at a time.
+/// Ids of one pool: as many enclaves can run at a time. As many again, above them, are their apps'.
 const SIZE: u32 = 65_536;
+
+/// The user of an enclave's app, where the enclave has this one: another, so that to the kernel app and facade are two.
+#[must_use]
+pub const fn app_uid(enclave: u32) -> u32 {
+    enclave.saturating_add(SIZE)
+}
 
 /// Ids that are free and taken. Only root can use them; see [`crate::Feature::OwnUid`].
 #[derive(Debug)]
@@ -64,10 +70,10 @@ mod tests {
 
     #[test]
     fn what_a_pool_holds_is_free_when_it_is_gone() {
-        let mut pool = UidPool::new(BASE + SIZE);
+        let mut pool = UidPool::new(BASE + 2 * SIZE);
         let first = pool.take();
         drop(pool);
-        assert_eq!(UidPool::new(BASE + SIZE).take(), first);
+        assert_eq!(UidPool::new(BASE + 2 * SIZE).take(), first);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use failure::Failure;
 const GRACE: Duration = Duration::from_millis(100);
 
 fn main() -> ProcessExit {
+    sandbox::take_over();
     if let Some(exit) = complete::asked() {
         return exit;
     }

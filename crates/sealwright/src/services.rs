@@ -31,6 +31,12 @@ pub(crate) async fn run(options: ServiceOptions) -> Result<(), Failure> {
         ServiceMode::CheckConfig => check(part, &config),
         ServiceMode::Run => {
             server::telemetry::init("info");
+            // A facade does it by itself, after the agent has looked at it.
+            if part != Part::Facade
+                && let Err(error) = sandbox::keep_secrets()
+            {
+                eprintln!("core dumps of this process are possible: {error}");
+            }
             run_part(part, &config).await
         }
     }

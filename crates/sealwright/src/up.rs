@@ -25,6 +25,9 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
             "up: every user of this machine can read a password in a flag: use `password_file=PATH` in the URL, or `database:` in --config"
         );
     }
+    if let Err(error) = sandbox::keep_secrets() {
+        eprintln!("up: core dumps of this process are possible: {error}");
+    }
     let mut signals = Signals::listen()?;
     let wanted = Options {
         data: options.data.clone(),
@@ -39,6 +42,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
             anchors: config.endorsement_anchors,
             intermediates: config.endorsement_intermediates,
         },
+        dangerous_unisolated_apps: config.dangerous_unisolated_apps,
         dangerous_failpoint: config.dangerous_failpoint,
     };
     // Dropping the start, as an interruption does, ends what it had started.

@@ -69,6 +69,8 @@ pub struct AppLaunch {
     pub writable: Vec<FilePath>,
     /// Its limits.
     pub resources: Resources,
+    /// The control groups that bound it: paths of `cgroup.procs`; none where its limits are those of each process.
+    pub groups: Vec<String>,
 }
 
 /// Which isolation steps are taken.
@@ -81,7 +83,16 @@ pub struct Isolation {
     pub app: Namespaces,
     /// Whether the app's root is assembled from mounts and entered.
     pub own_root: bool,
+    /// Whether the app is another user of the machine than its facade: [`APP_USER`] of the enclave.
+    pub app_uid: bool,
+    /// Whether the app's system calls are filtered.
+    pub seccomp: bool,
+    /// Whether Landlock bounds what the app opens.
+    pub landlock: bool,
 }
+
+/// The app's user and group, as the app sees itself.
+pub const APP_USER: u32 = 1000;
 
 /// Namespaces of one level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -146,7 +146,7 @@ async fn an_agent_that_is_not_there_fails_the_start() {
 async fn a_missing_facade_fails_the_start() {
     let world = World::new(GOOD).await;
     world.start().await;
-    fs::remove_file(world.path("facade.sh")).unwrap();
+    fs::remove_file(world.path("facade")).unwrap();
     fails(&world, "not-spawned").await;
 }
 

@@ -45,6 +45,8 @@ impl World {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let world = Self { dir, calls: Arc::default(), tasks: Tasks::new() };
+        // A copy, because other users have to reach it.
+        fs::copy(env!("CARGO_BIN_EXE_stand-in-facade"), world.path("facade")).unwrap();
         world.write_facade(facade);
         let manifest = manifest();
         Blobs::open_dir(world.path("blobs")).unwrap().put(&Digest::of(CONTENT), CONTENT).unwrap();
@@ -137,10 +139,9 @@ impl World {
         self.calls.lock().unwrap().clone()
     }
 
-    /// Processes whose command line names this world's facade: one `unshare` and one shell for each enclave.
+    /// Processes whose command line names this world's folder: one outside of the namespaces and one shell for each enclave.
     pub fn processes(&self) -> Vec<String> {
-        let script = self.path("facade.sh");
-        let mine = |line: &String| line.contains(script.to_str().unwrap());
+        let mine = |line: &String| line.contains(self.dir.path().to_str().unwrap());
         let pids = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
         pids.filter_map(|pid| fs::read_to_string(pid.join("cmdline")).ok()).filter(mine).collect()
     }
@@ -172,10 +173,11 @@ pub fn config(dir: &Path, dangerous_failpoint: Option<Failpoint>) -> Config {
         blobs: dir.join("blobs"),
         apps: dir.join("apps"),
         enclaves: dir.join("enclaves"),
-        facade: dir.join("facade.sh"),
+        facade: dir.join("facade"),
         issuer: trust_domain.part(names::Part::Gateway),
         trust_domain,
         uid_base: controller::DEFAULT_UID_BASE,
+        dangerous_unisolated_apps: false,
         dangerous_failpoint,
     }
 }

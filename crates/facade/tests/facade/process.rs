@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use names::{Digest, EnclaveId};
 use rustix::process::{Pid, Signal, kill_process};
-use sandbox::{Identity, enclave_command};
+use sandbox::{Enclosure, Identity, OWN_PROGRAM};
 use server::Tasks;
 use tempfile::TempDir;
 use workload::launch::{AppLaunch, FacadeExit, Isolation, Launch, Namespaces};
@@ -71,6 +71,7 @@ fn launch(folder: &Path, owner: &Person) -> Launch {
             endpoint: Endpoint::Socket(text("app.sock").parse().unwrap()),
             writable: vec![],
             resources: Resources::default(),
+            groups: vec![],
         },
         isolation: Isolation::default(),
         app_log: text("app.log"),
@@ -90,7 +91,13 @@ impl Running {
         std::fs::write(&file, serde_json::to_vec(&launch).unwrap()).unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_sealwright-facade"));
         let args = ["--config".as_ref(), file.as_os_str()];
-        let mut command = enclave_command(&launch.isolation, Identity::Controllers, &program, &args);
+        let enclosure = Enclosure {
+            launcher: &program,
+            isolation: launch.isolation,
+            identity: Identity::Controllers,
+            groups: vec![],
+        };
+        let mut command = enclosure.command(Path::new(OWN_PROGRAM), &args).unwrap();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -132,10 +139,10 @@ impl Running {
         String::from_utf8(answer.to_vec()).unwrap()
     }
 
-    /// The facade's process: the binary itself, below the tools that made its namespaces.
+    /// The facade's process: below the stage that made its namespaces, where there are any.
     fn facade(&self) -> Pid {
         let mut pid = self.child.id();
-        while !executable(pid).ends_with("sealwright-facade") {
+        if self.launch.isolation.enclave.pid {
             pid = *children(pid).first().unwrap();
         }
         Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
@@ -158,10 +165,6 @@ impl Running {
         tasks.stop();
         status.code().or(status.signal().map(|signal| 1000 + signal)).and_then(FacadeExit::from_code)
     }
-}
-
-fn executable(pid: u32) -> String {
-    std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn children(pid: u32) -> Vec<u32> {
@@ -270,11 +273,14 @@ fn a_bad_configuration_has_its_exit_code() {
 /// Everything that this machine allows but the app's own root, which needs a measured copy.
 #[tokio::test]
 async fn isolated_as_far_as_the_machine_allows_it_serves_and_dies_with_its_tools() {
-    let plan = sandbox::probe().plan();
-    let running = Running::ready(|launch| launch.isolation = Isolation { own_root: false, ..plan }).await;
+    let plan = sandbox::probe(Path::new(env!("CARGO_BIN_EXE_sealwright-facade"))).plan();
+    let running = Running::ready(|launch| {
+        launch.isolation = Isolation { own_root: false, app_uid: false, landlock: false, ..plan }
+    })
+    .await;
     let who = running.get("/").await;
     if plan.app.pid {
-        assert_eq!(who, "pid 1 uid 1000");
+        assert_eq!(who, "pid 2 uid 1000");
     }
     let facade = running.facade();
     assert!(facade.as_raw_nonzero().get().unsigned_abs() != running.child.id() || !plan.enclave.pid);
@@ -293,7 +299,7 @@ async fn isolated_as_far_as_the_machine_allows_it_serves_and_dies_with_its_tools
 
 #[tokio::test]
 async fn orphans_of_the_app_are_reaped_by_the_first_process() {
-    let plan = sandbox::probe().plan();
+    let plan = sandbox::probe(Path::new(env!("CARGO_BIN_EXE_sealwright-facade"))).plan();
     if !(plan.enclave.user && plan.enclave.pid) {
         return; // The machine has no pid namespaces: their first process is not ours.
     }
@@ -303,7 +309,7 @@ async fn orphans_of_the_app_are_reaped_by_the_first_process() {
         launch.isolation = Isolation { enclave, ..Isolation::default() };
     })
     .await;
-    running.get("/orphans").await;
+    assert!(running.get("/orphans").await.starts_with("pid "));
     let facade = running.facade().as_raw_nonzero().get().unsigned_abs();
     let started = Instant::now();
     while zombies(facade) > 0 {

@@ -153,8 +153,8 @@ fn port() -> Finding {
 
 fn isolation() -> Vec<Finding> {
     let mend = "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-                kernel.apparmor_restrict_unprivileged_userns=0), or run as root; apps run with less isolation else";
-    let isolation = sandbox::probe();
+                kernel.apparmor_restrict_unprivileged_userns=0), or run as root; where apps can't be kept apart, `up` does not run them (docs/operations.md)";
+    let isolation = sandbox::probe(std::path::Path::new(sandbox::OWN_PROGRAM));
     let missing: Vec<String> =
         isolation.missing().map(|(feature, why)| format!("{} ({why})", feature.describe())).collect();
     if missing.is_empty() {
