@@ -104,7 +104,7 @@ const NEW_NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 /// Terminals are shared with who started them: pushing characters into one is running commands there.
-const TERMINAL_REQUESTS: [u64; 3] = [libc::TIOCSTI as u64, libc::TIOCSETD as u64, TIOCLINUX];
+const TERMINAL_REQUESTS: [u64; 3] = [libc::TIOCSTI, libc::TIOCSETD, TIOCLINUX];
 const TIOCLINUX: u64 = 0x541c; // asm-generic/ioctls.h
 const PERSONALITY_QUERY: u64 = 0xffff_ffff;
 /// AF_VSOCK, AF_ALG, AF_PACKET and forty others are reachable from each network namespace.
