@@ -34,6 +34,7 @@ mod shared;
 mod stages;
 mod timeouts;
 mod tokens;
+mod unread;
 mod users;
 
 use std::net::SocketAddr;

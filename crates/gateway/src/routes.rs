@@ -11,7 +11,7 @@ use axum::routing::MethodRouter;
 use crate::shared::Shared;
 use crate::{
     admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, meta, origin, page,
-    refusal, sessions, timeouts, users,
+    refusal, sessions, timeouts, unread, users,
 };
 
 /// The routes of one area.
@@ -71,6 +71,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&shared), idempotency::once))
         .layer(from_fn(conditional::tag))
         .layer(from_fn_with_state(Arc::clone(&shared), timeouts::in_time))
+        .layer(from_fn(unread::read))
         .layer(from_fn_with_state(Arc::clone(&shared), origin::refuse_cross_site))
         .layer(from_fn(refusal::answer))
         .with_state(shared)

@@ -5,6 +5,8 @@
 mod areas;
 mod covered;
 mod operations;
+mod postman;
+mod reference;
 mod rules;
 
 use std::path::Path;
@@ -17,7 +19,11 @@ pub use covered::covered;
 /// Where the areas are.
 const AREAS: &str = "crates/api/openapi";
 /// The document that is committed, and served by the gateway.
-pub const DOCUMENT: &str = "docs/openapi.json";
+const DOCUMENT: &str = "docs/openapi.json";
+/// A collection for Postman and newman.
+const COLLECTION: &str = "docs/postman.json";
+/// A page for people.
+const REFERENCE: &str = "docs/api.html";
 
 /// What is generated: path and content.
 pub fn generate(root: &Path) -> Result<Vec<(&'static str, String)>> {
@@ -27,9 +33,18 @@ pub fn generate(root: &Path) -> Result<Vec<(&'static str, String)>> {
     if !broken.is_empty() {
         bail!("{AREAS} breaks rules of its README:\n  {}", broken.join("\n  "));
     }
-    let mut text = serde_json::to_string_pretty(&document).context("write the document")?;
+    let postman = postman::collection(&document)?;
+    Ok(vec![
+        (DOCUMENT, pretty(&document)?),
+        (COLLECTION, pretty(&postman)?),
+        (REFERENCE, reference::page(&document)),
+    ])
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(value).context("write JSON")?;
     text.push('\n');
-    Ok(vec![(DOCUMENT, text)])
+    Ok(text)
 }
 
 /// The committed document.

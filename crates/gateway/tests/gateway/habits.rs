@@ -229,6 +229,26 @@ async fn a_body_that_does_not_end_is_answered_and_ended() {
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"), "{answer}");
 }
 
+/// A client that sends its body after its head, as many do, is told why it is refused, and its connection goes on (RFC 9112, 9.6).
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_still_sends() {
+    let rig = rig().await;
+    let mut connection = rig.connection().await;
+    for length in [10, 1 << 20] {
+        let head = format!("POST /v1/apps HTTP/1.1\r\nHost: gateway\r\nContent-Length: {length}\r\n\r\n");
+        connection.stream.write_all(head.as_bytes()).await.unwrap();
+        connection.stream.flush().await.unwrap();
+        tokio::task::yield_now().await;
+        connection.stream.write_all(&vec![b' '; length]).await.unwrap();
+        connection.stream.flush().await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(13).any(|window| window == b"token_missing") {
+            let read = connection.stream.read_buf(&mut answer).await.unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+}
+
 #[tokio::test]
 async fn huge_heads_and_many_fields_are_refused() {
     let rig = rig().await;

@@ -1,0 +1,50 @@
+"""Who asks: a user who is logged in over the client certificate of the run. What ends sessions is asked by another one, each time anew."""
+
+import itertools
+import json
+import os
+import ssl
+import urllib.request
+
+import schemathesis
+
+URL = os.environ["SEALWRIGHT_URL"]
+PASSWORD = "a password for schemathesis"
+
+_tls = ssl.create_default_context(cafile=os.environ["SEALWRIGHT_CA"])
+_tls.load_cert_chain(os.environ["SEALWRIGHT_CERT"], os.environ["SEALWRIGHT_KEY"])
+_times = itertools.count()
+
+
+def post(path, body):
+    request = urllib.request.Request(
+        URL + path, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, context=_tls, timeout=30) as answer:
+        return json.load(answer)
+
+
+for _name in ("asking", "leaving"):
+    post("/v1/users", {"name": _name, "password": PASSWORD})
+
+
+def _ends_sessions(context):
+    operation = context.operation
+    return operation.method.upper() == "DELETE" and operation.path.startswith("/v1/sessions")
+
+
+def _key(_case, context):
+    return f"leaving {next(_times)}" if _ends_sessions(context) else "asking"
+
+
+@schemathesis.auth(refresh_interval=240, cache_by_key=_key)
+class Session:
+    """The access token of a session."""
+
+    def get(self, _case, context):
+        name = "leaving" if _ends_sessions(context) else "asking"
+        return post("/v1/sessions", {"name": name, "password": PASSWORD})["access_token"]
+
+    def set(self, case, data, _context):
+        case.headers = case.headers or {}
+        case.headers["Authorization"] = f"Bearer {data}"
