@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 BINARIES := --package sealwright --package facade --package middle --package hello
 
-.PHONY: help install build demo up test browser second-verifier bench fuzz lint clean-tools
+.PHONY: help install build demo up test api browser second-verifier bench fuzz lint clean-tools
 
 help:            ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -43,6 +43,12 @@ bench:           ## the figures, ratios first, machine facts beside them
 fuzz:            ## every fuzz target, for hours (SECONDS_EACH=3600)
 	@scripts/install.sh fuzz
 	@scripts/fuzz.sh $(if $(SECONDS_EACH),$(SECONDS_EACH),3600)
+
+api:             ## the API over real programs: schemathesis (SECONDS_EACH=60) and newman
+	@scripts/install.sh demo
+	@$(MAKE) --no-print-directory build
+	@scripts/schemathesis.sh $(if $(SECONDS_EACH),$(SECONDS_EACH),60)
+	@scripts/newman.sh
 
 lint:            ## what CI checks before it tests
 	cargo fmt --all --check

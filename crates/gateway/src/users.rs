@@ -31,6 +31,9 @@ pub(crate) async fn sign_up(
     seen: Seen,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, axum::Json<User>), Refusal> {
+    if credentials.second_factor.is_some() {
+        return Err(Refusal::new(Code::Malformed, "a new account has no second factor"));
+    }
     let name: AccountName = credentials.name.parse().map_err(|_| {
         Refusal::new(
             Code::InvalidName,

@@ -79,6 +79,7 @@ async fn odd_sign_ups_are_refused_and_the_service_lives_on() {
         (json!({"name": {"$ne": ""}, "password": PASSWORD}), "malformed"),
         (json!({"name": "carol", "password": 123_456_789_012_345_i64}), "malformed"),
         (json!({"name": "carol", "password": PASSWORD, "admin": true}), "malformed"),
+        (json!({"name": "carol", "password": PASSWORD, "second_factor": {"totp": "123456"}}), "malformed"),
         (json!([]), "malformed"),
         (json!("alice"), "malformed"),
         (json!({"name": "", "password": PASSWORD}), "invalid_name"),
