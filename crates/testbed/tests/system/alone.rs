@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use client::{Anchor, Context};
+use fixtures::{Access, Server};
 use names::Level;
 use rustix::process::{Pid, Signal, kill_process};
 use testbed::{World, until};
@@ -65,6 +66,17 @@ fn folder(path: &Path, mode: u32) -> String {
 #[test]
 fn seven_processes_with_seven_files_are_the_same_whole() {
     let world = World::new();
+    let database = world.data().join("db.sqlite");
+    check(&world, &database.to_string_lossy());
+}
+
+#[test]
+fn gateway_and_controller_alone_share_a_postgresql_database() {
+    let server = Server::start(Access::Socket);
+    check(&World::new(), &server.new_database());
+}
+
+fn check(world: &World, database: &str) {
     let data = folder(&world.data(), 0o711);
     let at = |name: &str| folder(&world.data().join(name), 0o711);
     let (run, ca, verifier, agent) = (at("run"), at("ca"), at("verifier"), at("agent"));
@@ -76,14 +88,14 @@ fn seven_processes_with_seven_files_are_the_same_whole() {
 
     let mut parts = vec![
         Part::start(
-            &world,
+            world,
             "signer",
             &format!(
                 "tpm: swtpm:{data}/tpm-signer\nintroductions: {introductions}\nsigner: {{socket: {run}/signer.sock, directory: {ca}, {domain}, min_level: simulated, root_level: simulated}}\n"
             ),
         ),
         Part::start(
-            &world,
+            world,
             "agent",
             &format!(
                 "tpm: swtpm:{data}/tpm-node\nsimulated: {{facade: {facade}, node_policy: {verifier}/node-policy.json, endorsement_anchor: {verifier}/anchor.der, endorsement_issuer: {verifier}/issuer.der}}\nagent: {{node: one, {domain}, folder: {agent}, agent_socket: {run}/agent.sock, admin_socket: {run}/admin.sock, verifier_socket: {run}/verifier.sock, signer_socket: {run}/signer.sock, boot_log: {agent}/boot.bin, ima_log: {agent}/ima.txt}}\n"
@@ -94,23 +106,23 @@ fn seven_processes_with_seven_files_are_the_same_whole() {
         let there = |path: String| Path::new(&path).exists();
         (there(format!("{ca}/root.der")) && there(format!("{run}/admin.sock"))).then_some(())
     });
-    parts.push(Part::start(&world, "verifier", &format!(
+    parts.push(Part::start(world, "verifier", &format!(
         "introductions: {introductions}\nroot: {ca}/root.der\nverifier: {{socket: {run}/verifier.sock, signer_socket: {run}/signer.sock, directory: {verifier}, {domain}, endorsement_anchors: [{{certificate: {verifier}/anchor.der, level: simulated, name: swtpm}}], endorsement_intermediates: [{verifier}/issuer.der], node_policy: {verifier}/node-policy.json, root_level: simulated}}\n"
     )));
-    parts.push(Part::start(&world, "controller", &format!(
-        "database: {data}/db.sqlite\ncontroller: {{socket: {run}/controller.sock, admin_socket: {run}/admin.sock, agent_socket: {run}/agent.sock, jwks_file: {run}/jwks.json, blobs: {blobs}, apps: {apps}, enclaves: {enclaves}, facade: {facade}, {domain}, issuer: \"spiffe://sealwright.internal/part/gateway\"}}\n"
+    parts.push(Part::start(world, "controller", &format!(
+        "database: \"{database}\"\ncontroller: {{socket: {run}/controller.sock, admin_socket: {run}/admin.sock, agent_socket: {run}/agent.sock, jwks_file: {run}/jwks.json, blobs: {blobs}, apps: {apps}, enclaves: {enclaves}, facade: {facade}, {domain}, issuer: \"spiffe://sealwright.internal/part/gateway\"}}\n"
     )));
     parts.push(Part::start(
-        &world,
+        world,
         "edge",
         &format!("listen: 127.0.0.1:0\ncontroller: {run}/controller.sock\n"),
     ));
-    let edge = logged(&world, "edge", "edge listens address=");
-    parts.push(Part::start(&world, "gateway", &format!(
-        "introductions: {introductions}\ndatabase: {data}/db.sqlite\ngateway: {{listen: \"127.0.0.1:0\", edge: \"{edge}\", {domain}, controller: {run}/controller.sock, blobs: {blobs}, jwks: {run}/jwks.json}}\n"
+    let edge = logged(world, "edge", "edge listens address=");
+    parts.push(Part::start(world, "gateway", &format!(
+        "introductions: {introductions}\ndatabase: \"{database}\"\ngateway: {{listen: \"127.0.0.1:0\", edge: \"{edge}\", {domain}, controller: {run}/controller.sock, blobs: {blobs}, jwks: {run}/jwks.json, factors: {{key_file: {data}/factors.key}}}}\n"
     )));
-    let gateway = logged(&world, "gateway", "gateway listens address=");
-    logged(&world, "agent", "enrolled node=");
+    let gateway = logged(world, "gateway", "gateway listens address=");
+    logged(world, "agent", "enrolled node=");
 
     let root = fs::read(format!("{ca}/root.der")).unwrap();
     let anchor = Anchor { name: "CA".into(), certificate: root, level: Level::Simulated };

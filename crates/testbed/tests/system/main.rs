@@ -4,6 +4,7 @@
 mod alone;
 mod connect;
 mod consistency;
+mod databases;
 mod examples;
 mod failpoints;
 mod killed;
