@@ -21,7 +21,7 @@ demo: install    ## the whole story, told by real attempts; exits 0
 	@$(MAKE) --no-print-directory build
 	@scripts/run.sh demo
 
-up: install      ## all parts in one process, until Ctrl-C (ARGS="--listen 127.0.0.1:8443")
+up: install      ## all parts in one process, until Ctrl-C (ARGS="--listen 127.0.0.1:8443 --database postgres://…")
 	@$(MAKE) --no-print-directory build
 	@scripts/run.sh up $(ARGS)
 
