@@ -13,6 +13,7 @@ pub mod bounds;
 pub mod device;
 pub mod enclaves;
 pub mod factors;
+pub mod licenses;
 pub mod node;
 pub mod paths;
 pub mod problem;

@@ -26,6 +26,9 @@ pub struct Problem {
     /// With `second_factor_required`: which ones the account has, of `totp`, `passkey` and `recovery_code`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub factors: Vec<String>,
+    /// With `license_refused`: the code of the validation (docs/formats.md, 10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
 }
 
 impl Problem {
@@ -40,6 +43,7 @@ impl Problem {
             detail,
             request_id,
             factors: Vec::new(),
+            validation: None,
         }
     }
 
@@ -94,6 +98,8 @@ codes! {
     InvalidPasskey = "invalid_passkey", 400, "the passkey can't be added";
     /// A password is common, known from a breach, or says little more than a name.
     KnownPassword = "known_password", 400, "the password is easy to guess";
+    /// A plan's terms are out of bounds.
+    InvalidTerms = "invalid_terms", 400, "the terms are not allowed";
     /// A digest is not 64 lower-case hex.
     InvalidDigest = "invalid_digest", 400, "the digest is not SHA-256 in lower-case hex";
     /// Uploaded bytes have another digest than their path says.
@@ -128,6 +134,8 @@ codes! {
     WrongPassword = "wrong_password", 403, "the old password is wrong";
     /// This needs a TLS client certificate.
     CertificateRequired = "certificate_required", 403, "a client certificate is needed";
+    /// No licence of the caller's allows it; `validation` says why.
+    LicenseRefused = "license_refused", 403, "no license allows this";
     /// The client certificate's key is not the enclave's owner.
     NotTheOwner = "not_the_owner", 403, "the client certificate is not the enclave's owner";
     /// There is nothing of that name that is yours.
@@ -150,6 +158,8 @@ codes! {
     WrongState = "wrong_state", 409, "the enclave's state does not allow this";
     /// An admin can't do this to the own account.
     OwnAccount = "own_account", 409, "not to your own account";
+    /// The licence or plan is in a state that does not allow this: revoked, retired, perpetual.
+    LicenseState = "license_state", 409, "the license's state does not allow this";
     /// The user has as many active enclaves as allowed.
     QuotaExceeded = "quota_exceeded", 409, "no more enclaves allowed";
     /// A request with the same `Idempotency-Key` is being done; see `Retry-After`.

@@ -38,8 +38,8 @@ pub enum KeyError {
     /// The file may be read by others than its owner.
     #[error("key file is readable by others")]
     Permissions,
-    /// The file holds no P-256 key in PKCS#8.
-    #[error("key file holds no P-256 key")]
+    /// The file holds no key of this kind in PKCS#8.
+    #[error("key file holds no key of this kind")]
     Content,
     /// There is no memory for it.
     #[error("memory for the key")]
@@ -69,13 +69,7 @@ impl LocalKey {
 
     /// Loads a key that [`LocalKey::save`] wrote; refuses a file that others may read.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let file = File::open(path).map_err(KeyError::File)?;
-        let metadata = file.metadata().map_err(KeyError::File)?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            return Err(KeyError::Permissions);
-        }
-        let mut pkcs8 = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE as usize));
-        file.take(MAX_KEY_FILE).read_to_end(&mut pkcs8).map_err(KeyError::File)?;
+        let mut pkcs8 = read_private(path)?;
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8)
             .map_err(|_| KeyError::Content)?;
         Self::keep(&pair, &mut pkcs8)
@@ -84,18 +78,7 @@ impl LocalKey {
     /// Writes the key as PKCS#8 with mode 0600, whole or not at all. Only for a user's client key: keys of enclaves
     /// and parts stay in memory.
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
-        let temporary = path.with_extension("new");
-        let write = || {
-            match fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(self.pkcs8.expose())?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)
-        };
-        write().map_err(KeyError::File)
+        write_private(path, self.pkcs8.expose())
     }
 
     /// The key with a certificate chain (DER, leaf first), as rustls wants it.
@@ -123,6 +106,34 @@ impl LocalKey {
         let spki = pki::p256_spki(x, y).into();
         Ok(Self { pkcs8: Arc::new(Secret::take(pkcs8)?), spki })
     }
+}
+
+/// Reads a key's file; refuses one that others may read.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let file = File::open(path).map_err(KeyError::File)?;
+    let metadata = file.metadata().map_err(KeyError::File)?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(KeyError::Permissions);
+    }
+    let mut pkcs8 = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE as usize));
+    file.take(MAX_KEY_FILE).read_to_end(&mut pkcs8).map_err(KeyError::File)?;
+    Ok(pkcs8)
+}
+
+/// Writes a key's file with mode 0600, whole or not at all.
+pub(crate) fn write_private(path: &Path, pkcs8: &[u8]) -> Result<(), KeyError> {
+    let temporary = path.with_extension("new");
+    let write = || {
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(pkcs8)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(KeyError::File)
 }
 
 impl SigningKey for LocalKey {

@@ -10,12 +10,14 @@
 
 mod client;
 mod connection;
+mod ed25519;
 mod key;
 mod server;
 mod verifiers;
 
 pub use client::{AnchoredConnector, Application, AttestedConnector, ServerIdentity, Unproved};
 pub use connection::{Channel, Connection, EXPORTER_LABEL, SharedStream};
+pub use ed25519::{Ed25519Key, verify_ed25519};
 pub use key::{KeyError, LocalKey};
 pub use server::{Acceptor, CertificateSlot, ClientCertificates, NoServerName};
 

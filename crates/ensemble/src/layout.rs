@@ -59,6 +59,8 @@ paths! {
     verifier_socket = "run/verifier.sock";
     /// Seals second factors in the database.
     factors_key = "factors.key";
+    /// Signs licence files.
+    license_key = "license.key";
     /// Public keys of tokens.
     jwks = "run/jwks.json";
     /// The client's context.

@@ -159,6 +159,8 @@ async fn bind(
         connections: 1024,
         timeouts: gateway::Timeouts::default(),
         quota: gateway::Quota::default(),
+        licensing: gateway::Licensing::Off,
+        license_key: layout.license_key(),
         hashing: gateway::Hashing::default(),
         factors: gateway::Factors { key_file: layout.factors_key(), public_origin: None },
         passwords: gateway::Passwords::default(),

@@ -35,6 +35,11 @@ pub struct Config {
     /// Enclaves per user.
     #[serde(default)]
     pub quota: Quota,
+    /// Whether enclaves need a licence.
+    #[serde(default)]
+    pub licensing: Licensing,
+    /// Signs licence files; made at the first start, with mode 0600.
+    pub license_key: PathBuf,
     /// The pool that hashes passwords.
     #[serde(default)]
     pub hashing: Hashing,
@@ -67,6 +72,17 @@ pub struct Factors {
     pub public_origin: Option<Origin>,
 }
 
+/// Whether enclaves need a licence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Licensing {
+    /// The quota is all.
+    #[default]
+    Off,
+    /// Nothing is created or started without a licence that covers it.
+    Required,
+}
+
 /// Enclaves per user.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,14 +95,19 @@ pub struct Quota {
 
 impl Default for Quota {
     fn default() -> Self {
-        let store::Quota { active, total } = store::Quota::default();
+        let store::Quota { active, total, licensing: _ } = store::Quota::default();
         Self { active, total }
     }
 }
 
-impl From<Quota> for store::Quota {
-    fn from(quota: Quota) -> Self {
-        Self { active: quota.active, total: quota.total }
+impl Config {
+    /// What a start is held against.
+    pub(crate) const fn limits(&self) -> store::Quota {
+        let licensing = match self.licensing {
+            Licensing::Off => store::Licensing::Off,
+            Licensing::Required => store::Licensing::Required,
+        };
+        store::Quota { active: self.quota.active, total: self.quota.total, licensing }
     }
 }
 

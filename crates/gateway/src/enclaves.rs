@@ -65,7 +65,7 @@ pub(crate) async fn create(
         max_age: request.max_age,
         created_at: now(),
     };
-    shared.store.create_enclave(&enclave, shared.quota.into()).await?;
+    shared.store.create_enclave(&enclave, shared.quota).await?;
     tracing::info!(enclave = %id, user = %caller.user, digest = %app.digest, "enclave asked for");
     stages::bring_up(&shared, id);
     Ok((StatusCode::ACCEPTED, axum::Json(read(&shared, &id).await?)))
@@ -104,7 +104,7 @@ pub(crate) async fn start(
     if up && enclave.desired == Desired::Running {
         return Ok((StatusCode::OK, axum::Json(view(&shared, enclave))));
     }
-    shared.store.want_running(&enclave.id, shared.quota.into(), now()).await?;
+    shared.store.want_running(&enclave.id, shared.quota, now()).await?;
     tracing::info!(enclave = %enclave.id, user = %caller.user, "start asked for");
     stages::bring_up(&shared, enclave.id);
     Ok((StatusCode::ACCEPTED, axum::Json(read(&shared, &enclave.id).await?)))

@@ -18,6 +18,7 @@ mod extract;
 mod factors;
 mod idempotency;
 mod key_ring;
+mod licenses;
 mod limits;
 mod listen;
 mod marks;
@@ -46,7 +47,7 @@ use server::Tasks;
 use store::Store;
 use tokio::net::TcpListener;
 
-pub use config::{Config, Factors, Limits, Loopback, Passwords, Quota, TokenKeys};
+pub use config::{Config, Factors, Licensing, Limits, Loopback, Passwords, Quota, TokenKeys};
 pub use idempotency::PATHS as IDEMPOTENT_PATHS;
 pub use key_ring::MakeTokenKey;
 pub use origin::{NotAnOrigin, Origin};

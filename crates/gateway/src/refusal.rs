@@ -50,6 +50,8 @@ pub(crate) struct Refusal {
     retry_after: Option<u64>,
     /// Second factors that would help.
     factors: Vec<String>,
+    /// Why no licence allows it.
+    validation: Option<licensing::Code>,
     /// For the log only.
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -57,7 +59,14 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal with a sentence for the caller.
     pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, factors: Vec::new(), cause: None }
+        Self {
+            code,
+            detail: detail.into(),
+            retry_after: None,
+            factors: Vec::new(),
+            validation: None,
+            cause: None,
+        }
     }
 
     /// The same with the cause that goes to the log.
@@ -84,6 +93,11 @@ impl Refusal {
         Self { factors, ..self }
     }
 
+    /// No licence allows it.
+    pub(crate) fn license(why: licensing::Code) -> Self {
+        Self { validation: Some(why), ..Self::new(Code::LicenseRefused, why.sentence()) }
+    }
+
     /// The code.
     pub(crate) const fn code(&self) -> Code {
         self.code
@@ -91,7 +105,11 @@ impl Refusal {
 
     fn problem(&self, request_id: &str) -> Problem {
         let detail = self.detail.chars().take(DETAIL).collect();
-        Problem { factors: self.factors.clone(), ..Problem::new(self.code, detail, request_id.to_owned()) }
+        Problem {
+            factors: self.factors.clone(),
+            validation: self.validation.map(|why| why.as_str().to_owned()),
+            ..Problem::new(self.code, detail, request_id.to_owned())
+        }
     }
 
     fn log(&self) {
@@ -128,6 +146,8 @@ impl From<StoreError> for Refusal {
             StoreError::QuotaExceeded { limit } => {
                 Self::new(Code::QuotaExceeded, format!("at most {limit} enclaves are allowed"))
             }
+            StoreError::License(why) => Self::license(why),
+            StoreError::Transition(error) => error.into(),
             StoreError::WrongState => Self::new(Code::WrongState, "the enclave is in another state"),
             StoreError::NotFound => Self::new(Code::NotFound, "there is nothing of this name"),
             StoreError::Unavailable(_) | StoreError::Busy(_) | StoreError::ReadOnly(_) => {

@@ -10,8 +10,8 @@ use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
 use crate::{
-    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, meta, origin, page,
-    refusal, sessions, timeouts, unread, users,
+    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, meta, origin,
+    page, refusal, sessions, timeouts, unread, users,
 };
 
 /// The routes of one area.
@@ -54,6 +54,7 @@ fn all() -> Routes {
         .merge(blobs::routes())
         .merge(apps::routes())
         .merge(enclaves::routes())
+        .merge(licenses::routes())
 }
 
 /// The paths of all routes, as templates.

@@ -13,12 +13,13 @@ use tokio::sync::Semaphore;
 
 use crate::controller::Controller;
 use crate::key_ring::{KeyRing, MakeTokenKey};
+use crate::licenses::LicenseSigner;
 use crate::limits::Limits;
 use crate::marks::Marks;
 use crate::stages::Stages;
 use crate::timeouts::Timeouts;
 use crate::tokens::Tokens;
-use crate::{Config, Origin, Quota};
+use crate::{Config, Origin};
 
 /// The service's name, which is no password.
 const SERVICE: &str = "sealwright";
@@ -39,8 +40,9 @@ pub(crate) struct Shared {
     pub(crate) controller: Controller,
     pub(crate) stages: Stages,
     pub(crate) edge: String,
-    pub(crate) quota: Quota,
     pub(crate) timeouts: Timeouts,
+    pub(crate) quota: store::Quota,
+    pub(crate) licenses: LicenseSigner,
     pub(crate) tasks: Tasks,
 }
 
@@ -52,6 +54,7 @@ impl Shared {
         token_keys: MakeTokenKey,
         tasks: Tasks,
     ) -> anyhow::Result<Self> {
+        let quota = config.limits();
         let blobs = Blobs::open_dir(&config.blobs).context("blobs folder")?;
         blobs.remove_leftovers().context("blobs folder")?;
         let ring =
@@ -62,6 +65,7 @@ impl Shared {
         let limits = Limits::new(config.limits)?;
         let sealing =
             SealingKey::open_or_make(&config.factors.key_file).context("key file of second factors")?;
+        let licenses = LicenseSigner::open(&config.license_key, &store).await?;
         Ok(Self {
             store,
             blobs,
@@ -75,8 +79,9 @@ impl Shared {
             controller: Controller::new(&config.controller),
             stages: Stages::default(),
             edge: config.edge,
-            quota: config.quota,
             timeouts: config.timeouts,
+            quota,
+            licenses,
             tasks,
         })
     }

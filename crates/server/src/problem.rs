@@ -41,6 +41,7 @@ impl Problem {
             detail: self.detail.clone(),
             request_id: self.request_id.clone(),
             factors: Vec::new(),
+            validation: None,
         };
         // Texts and a number always have a JSON form.
         serde_json::to_vec(&problem).unwrap_or_default()

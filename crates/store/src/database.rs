@@ -40,6 +40,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "start", include_str!("../migrations/0001_start.sql")),
     (2, "accounts", include_str!("../migrations/0002_accounts.sql")),
     (3, "factors", include_str!("../migrations/0003_factors.sql")),
+    (4, "licensing", include_str!("../migrations/0004_licensing.sql")),
     (5, "lifecycle", include_str!("../migrations/0005_lifecycle.sql")),
     (6, "idempotency", include_str!("../migrations/0006_idempotency.sql")),
 ];

@@ -6,13 +6,15 @@ mod states;
 
 use std::str::FromStr;
 
+use ::licensing::Start;
 use api::enclaves::State;
 use names::{Digest, EnclaveId};
 
 use sqlx::Row;
 
 use crate::database::{Record, Write, parsed, signed, unsigned};
-use crate::{Store, StoreError, UserId};
+use crate::licensing::{Place, take_place};
+use crate::{Licensing, Store, StoreError, UserId};
 
 /// What a user asks for. State is `pending`, desired `running`, incarnation 0.
 #[derive(Clone, Debug)]
@@ -107,11 +109,13 @@ pub struct Quota {
     pub active: u32,
     /// In all.
     pub total: u32,
+    /// Whether a licence is needed beside.
+    pub licensing: Licensing,
 }
 
 impl Default for Quota {
     fn default() -> Self {
-        Self { active: 5, total: 50 }
+        Self { active: 5, total: 50, licensing: Licensing::Off }
     }
 }
 
@@ -150,6 +154,11 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(StoreError::name_taken)?;
+        if quota.licensing == Licensing::Required {
+            let (start, now) = (Start::New, enclave.created_at);
+            let place = Place { enclave: &enclave.id, user: &enclave.user, app: &enclave.app, start, now };
+            take_place(&mut transaction, &place).await?;
+        }
         transaction.commit().await
     }
 

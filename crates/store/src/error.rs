@@ -22,6 +22,12 @@ pub enum StoreError {
     /// The row is in another state than the caller expected, or the step is not allowed.
     #[error("the enclave is in another state")]
     WrongState,
+    /// No licence allows it, for this reason.
+    #[error("the license: {}", .0.as_str())]
+    License(licensing::Code),
+    /// The licence's or plan's state does not allow it.
+    #[error("the license's state")]
+    Transition(#[source] licensing::TransitionError),
     /// No such row.
     #[error("no such row")]
     NotFound,

@@ -1,4 +1,4 @@
-//! The only SQL: users, sessions, limits, audit log, token keys, apps, enclaves.
+//! The only SQL: users, sessions, limits, audit log, token keys, apps, enclaves, licences.
 //!
 //! SQLite in one file of the data folder, or PostgreSQL by URL. The statements are the common part of both, and so are the tests.
 //! It does not read the clock, make ids or hash anything: callers bring all of that. Called by the gateway (everything) and the controller
@@ -16,6 +16,7 @@ mod factors;
 mod health;
 mod idempotency;
 mod ids;
+mod licensing;
 mod limits;
 mod migrations;
 mod sessions;
@@ -35,6 +36,7 @@ pub use factors::{AddedPasskey, Attempt, Factors, Passkey, PasskeyUse};
 pub use health::Count;
 pub use idempotency::{KEPT_SECONDS, KEYS_PER_USER, KeptAnswer, KeyedRequest, LEASE_SECONDS, Turn};
 pub use ids::{SessionId, UserId};
+pub use licensing::{Heartbeat, Lease, LicenseEvent, LicenseKey, LicenseStop, Licensing, ListedLicense};
 pub use limits::{Admission, Lockout, Rate};
 pub use sessions::{Live, NewSession, Proof, Rotation, Session};
 pub use token_keys::TokenKey;

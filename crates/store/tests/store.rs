@@ -215,7 +215,7 @@ async fn a_version_never_changes_and_its_name_has_one_owner(database: Database) 
 
 async fn names_are_per_user_and_the_quota_counts_active_enclaves(database: Database) {
     let rig = rig(database).await;
-    let quota = Quota { active: 2, total: 3 };
+    let quota = Quota { active: 2, total: 3, ..Quota::default() };
     rig.store.create_enclave(&enclave(1, ALICE, "a"), quota).await.unwrap();
     assert!(matches!(
         rig.store.create_enclave(&enclave(9, ALICE, "a"), quota).await,

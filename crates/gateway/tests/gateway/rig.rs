@@ -11,7 +11,8 @@ use attested_tls::{
 use bytes::Bytes;
 use fixtures::Database;
 use gateway::{
-    Config, Deps, Factors, Gateway, Hashing, Limits, MakeTokenKey, Passwords, Quota, Timeouts, TokenKeys,
+    Config, Deps, Factors, Gateway, Hashing, Licensing, Limits, MakeTokenKey, Passwords, Quota, Timeouts,
+    TokenKeys,
 };
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -89,6 +90,8 @@ fn config(folder: &Path) -> Config {
         connections: 256,
         timeouts: Timeouts::default(),
         quota: Quota { active: 2, total: 3 },
+        licensing: Licensing::Off,
+        license_key: folder.join("license.key"),
         hashing: Hashing { threads: 2, queue: 64 },
         factors: Factors { key_file: folder.join("factors.key"), public_origin: None },
         passwords: Passwords::default(),
@@ -104,6 +107,11 @@ pub async fn rig() -> Rig {
 
 pub async fn rig_on(database: Database) -> Rig {
     start(Arc::new(database)).await
+}
+
+/// A gateway at which nothing starts without a licence.
+pub async fn rig_with_licenses() -> Rig {
+    rig_with(|config| config.licensing = Licensing::Required).await
 }
 
 /// A gateway that waits no longer than a second for anything.
@@ -277,6 +285,23 @@ impl Rig {
         let body = json!({"name": name, "password": PASSWORD});
         self.post("/v1/users", body.clone()).await.expect(StatusCode::CREATED);
         self.log_in(name, identity).await
+    }
+
+    /// An account with the role, as the operator gives it at the database.
+    pub async fn admin(&self, name: &str) -> Session<'_> {
+        let session = self.user(name, None).await;
+        let id = session.user_id().parse().unwrap();
+        let event = store::Event {
+            at: now(),
+            actor: String::new(),
+            action: "role.set".into(),
+            subject: session.user_id().into(),
+            result: "ok".into(),
+            request: String::new(),
+            address: String::new(),
+        };
+        self.store.set_role(&id, store::Role::Admin, event).await.unwrap();
+        session
     }
 
     pub async fn log_in(&self, name: &str, identity: Option<&Identity>) -> Session<'_> {

@@ -1,11 +1,13 @@
 //! The changes: what users want, where things stand, which incarnation, which process.
 
+use ::licensing::Start;
 use api::enclaves::State;
 use names::EnclaveId;
 
 use super::{check_active, enclave, lock_user};
 use crate::database::{Write, signed, unsigned};
-use crate::{Desired, Process, Quota, Store, StoreError};
+use crate::licensing::{Place, take_place};
+use crate::{Desired, Licensing, Process, Quota, Store, StoreError};
 
 impl Store {
     /// Says that the user wants it to run again; only from `stopped` and `failed`, and within the quota.
@@ -37,6 +39,11 @@ impl Store {
         }
         lock_user(&mut transaction, &current.user).await?;
         check_active(&mut transaction, &current.user, quota).await?;
+        if quota.licensing == Licensing::Required {
+            let start = Start::Again;
+            let place = Place { enclave: id, user: &current.user, app: &current.app, start, now };
+            take_place(&mut transaction, &place).await?;
+        }
         set_desired(&mut transaction, id, "running", now).await?;
         transaction.commit().await
     }
