@@ -2,10 +2,11 @@
 
 mod accounts;
 mod calls;
+mod sessions;
 
 use std::time::Duration;
 
-use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use ::http::{HeaderValue, Method, Request, StatusCode};
 use api::accounts::{Refresh, Tokens, User};
 use api::factors::SecondFactor;
@@ -24,6 +25,10 @@ use crate::transport::GatewayTls;
 const ANSWER_BYTES: usize = 16 << 20;
 /// An access token that ends within this time is exchanged before it is used.
 const REFRESH_MARGIN: Duration = Duration::from_secs(5);
+/// A list that goes on for longer is cut; its `next_cursor` says so.
+const LIST_ROWS: usize = 10_000;
+/// What the list of sessions shows.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("sealwright/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub use accounts::{DeviceRefusal, WaitingDevice};
@@ -164,7 +169,8 @@ impl Gateway {
             .method(call.method.clone())
             .uri(call.path)
             .header(HOST, self.context.gateway.to_string())
-            .header(ACCEPT, JSON);
+            .header(ACCEPT, JSON)
+            .header(USER_AGENT, AGENT);
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, bearer(token).ok_or_else(|| self.not_logged_in())?);
         }
@@ -244,6 +250,11 @@ impl Gateway {
         let session = self.profile.session()?.ok_or_else(|| self.not_logged_in())?;
         Ok((session, user))
     }
+}
+
+/// A list's path with the cursor, which is base64url and needs no escape.
+fn page(path: &str, cursor: Option<&str>) -> String {
+    cursor.map_or_else(|| path.to_owned(), |cursor| format!("{path}?cursor={cursor}"))
 }
 
 fn bearer(token: &Secret) -> Option<HeaderValue> {

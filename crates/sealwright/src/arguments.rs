@@ -1,5 +1,6 @@
 //! From the command line to one typed value, in one step.
 
+mod admin;
 mod auth;
 mod context;
 mod enclave;
@@ -16,10 +17,10 @@ use clap::{CommandFactory, FromArgMatches};
 use raw::{Raw, RawApp, RawBackup, RawGlobals, RawOutput, RawTrust, RawVerb};
 
 pub(crate) use typed::{
-    App, Auth, Backup, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting,
-    ContextVerb, CreateContext, DemoOptions, DoorPlace, Enclave, Globals, Invocation, Method, Moment, Output,
-    Part, PasswordSource, ServiceMode, ServiceOptions, Shell, Simulated, Totp, Tpm, TrustOptions, UpOptions,
-    UserChoice, VerifyFile, VersionChoice, Wait,
+    Admin, App, Auth, Backup, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting,
+    ContextVerb, CreateContext, Database, DemoOptions, DoorPlace, Enclave, Follow, Globals, Invocation,
+    Method, Moment, Output, Part, PasswordSource, Revoke, ServiceMode, ServiceOptions, Shell, Simulated,
+    Totp, Tpm, TrustOptions, UpOptions, UserChoice, VerifyFile, VersionChoice, Wait,
 };
 
 /// The whole command line as clap knows it, with its examples.
@@ -106,6 +107,7 @@ fn command(verb: RawVerb) -> Result<Command, clap::Error> {
         }
         RawVerb::Backup(RawBackup::Restore { file, data }) => Command::Backup(Backup::Restore { file, data }),
         RawVerb::Doctor(raw) => Command::Doctor { data: raw.data },
+        RawVerb::Admin(raw) => Command::Admin(admin::read(raw)),
         RawVerb::Completion { shell } => Command::Completion(shell),
         RawVerb::Man { dir } => Command::Man { folder: dir },
         RawVerb::ExitCodes => Command::ExitCodes,

@@ -1,5 +1,6 @@
 //! The user's verbs: each asks the client library, and prints what it says.
 
+mod admin;
 pub(crate) mod app;
 pub(crate) mod auth;
 mod backup;
@@ -32,6 +33,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Command::Backup(verb) => backup::run(&globals, verb).await,
         Command::Doctor { data } => doctor::run(&globals, &data).await,
         Command::ConfigSchema => crate::output::write(ensemble::Settings::schema().as_bytes()),
+        Command::Admin(verb) => admin::run(&globals, verb).await,
         Command::Completion(shell) => crate::complete::registration(shell),
         Command::Man { folder } => crate::manual::write(&folder),
         Command::ExitCodes => crate::output::write(crate::exit::ExitCode::table().as_bytes()),
@@ -62,7 +64,7 @@ fn confirm(what: &str, name: &str, command: &str, confirmation: Confirmation) ->
 pub(crate) fn after_interruption(command: &Command) -> Option<String> {
     match command {
         Command::Enclave(Enclave::Create { name, .. } | Enclave::Start { name, .. }) => Some(format!(
-            "it goes on without you: sealwright enclave show {name}; to undo it: sealwright enclave delete {name}"
+            "it goes on without you: sealwright enclave show {name}; to give it up: sealwright enclave cancel {name}"
         )),
         Command::App(crate::arguments::App::Publish { .. }) => {
             Some("the same command goes on where it was: what is uploaded stays".into())
@@ -76,6 +78,7 @@ pub(crate) fn after_interruption(command: &Command) -> Option<String> {
         | Command::Demo(_)
         | Command::Backup(_)
         | Command::Doctor { .. }
+        | Command::Admin(_)
         | Command::Completion(_)
         | Command::Man { .. }
         | Command::ExitCodes

@@ -8,7 +8,7 @@ use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use ::http::{HeaderValue, Method, Request};
 use ::names::Digest;
 use api::apps::{App, AppList, BlobDigests, MissingBlobs, PublishApp};
-use api::enclaves::{CreateEnclave, Enclave, EnclaveList, EnclaveToken, Stage};
+use api::enclaves::{CreateEnclave, Enclave, EnclaveEvents, EnclaveList, EnclaveToken, ExtendEnclave, Stage};
 use api::paths;
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
@@ -16,7 +16,7 @@ use hyper::body::Frame;
 use tokio_util::io::ReaderStream;
 use workload::{AppName, AppVersion};
 
-use super::{As, Call, Gateway, asks_for_refresh, bearer};
+use super::{As, Call, Gateway, LIST_ROWS, asks_for_refresh, bearer, page};
 use crate::error::{AnswerError, Error, InputError};
 use crate::http::{Answer, Body, Events, whole};
 use crate::names::EnclaveName;
@@ -24,13 +24,6 @@ use crate::profile::Session;
 
 /// Bytes that are read from a file at a time.
 const CHUNK: usize = 64 << 10;
-/// A list that goes on for longer is cut; its `next_cursor` says so.
-const LIST_ROWS: usize = 10_000;
-
-/// A list's path with the cursor, which is base64url and needs no escape.
-fn page(path: &str, cursor: Option<&str>) -> String {
-    cursor.map_or_else(|| path.to_owned(), |cursor| format!("{path}?cursor={cursor}"))
-}
 
 impl Gateway {
     /// `GET /v1/apps`.
@@ -178,6 +171,33 @@ impl Gateway {
     /// What the gateway says.
     pub async fn start_enclave(&mut self, name: &EnclaveName) -> Result<(), Error> {
         self.done(Call::new(Method::POST, &format!("{}/{name}/start", paths::ENCLAVES), As::User)).await
+    }
+
+    /// `POST /v1/enclaves/{name}/extend`: it is not stopped by itself for so long from now.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn extend_enclave(&mut self, name: &EnclaveName, by: Duration) -> Result<Enclave, Error> {
+        let path = format!("{}/{name}/extend", paths::ENCLAVES);
+        let question = ExtendEnclave { seconds: by.as_secs() };
+        self.json(Call::new(Method::POST, &path, As::User).with_json(&question)?).await
+    }
+
+    /// `POST /v1/enclaves/{name}/cancel`: gives up a start or a queue place.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn cancel_enclave(&mut self, name: &EnclaveName) -> Result<(), Error> {
+        self.done(Call::new(Method::POST, &format!("{}/{name}/cancel", paths::ENCLAVES), As::User)).await
+    }
+
+    /// `GET /v1/enclaves/{name}/events`: what has happened after the event of this number.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub async fn enclave_events(&mut self, name: &EnclaveName, after: u64) -> Result<EnclaveEvents, Error> {
+        let path = format!("{}/{name}/events?after={after}", paths::ENCLAVES);
+        self.json(Call::new(Method::GET, &path, As::User)).await
     }
 
     /// `DELETE /v1/enclaves/{name}`.

@@ -1,7 +1,7 @@
 //! `auth`: from what was typed to what is meant.
 
 use super::raw::{RawAuth, RawPassword, RawTotp};
-use super::typed::{Auth, PasswordSource, Totp};
+use super::typed::{Auth, PasswordSource, Revoke, Totp};
 
 pub(super) fn read(raw: RawAuth) -> Auth {
     match raw {
@@ -16,6 +16,10 @@ pub(super) fn read(raw: RawAuth) -> Auth {
         RawAuth::Totp(RawTotp::Disable { password }) => {
             Auth::Totp(Totp::Disable { password: source(&password) })
         }
+        RawAuth::Sessions => Auth::Sessions,
+        RawAuth::Revoke { id, .. } => Auth::Revoke(id.map_or(Revoke::Others, Revoke::One)),
+        RawAuth::Password { password } => Auth::Password { password: source(&password) },
+        RawAuth::Audit => Auth::Audit,
         RawAuth::RecoveryCodes { password } => Auth::RecoveryCodes { password: source(&password) },
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::raw::{RawConnect, RawEnclave, RawWait};
-use super::typed::{Body, ConnectOptions, DoorPlace, Enclave, VersionChoice, Wait};
+use super::typed::{Body, ConnectOptions, DoorPlace, Enclave, Follow, VersionChoice, Wait};
 use super::{confirmation, trust};
 
 pub(super) fn read(raw: RawEnclave) -> Enclave {
@@ -14,7 +14,12 @@ pub(super) fn read(raw: RawEnclave) -> Enclave {
         }
         RawEnclave::List => Enclave::List,
         RawEnclave::Show { name } => Enclave::Show { name },
-        RawEnclave::Logs { name } => Enclave::Logs { name },
+        RawEnclave::Logs { name, follow } => {
+            Enclave::Logs { name, follow: if follow { Follow::Yes } else { Follow::No } }
+        }
+        RawEnclave::Events { name } => Enclave::Events { name },
+        RawEnclave::Extend { name, by } => Enclave::Extend { name, by },
+        RawEnclave::Cancel { name } => Enclave::Cancel { name },
         RawEnclave::Stop { name } => Enclave::Stop { name },
         RawEnclave::Start { name, wait: raw } => Enclave::Start { name, wait: wait(&raw) },
         RawEnclave::Delete { name, yes } => Enclave::Delete { name, confirmation: confirmation(yes) },

@@ -56,6 +56,16 @@ const EXAMPLES: &[Examples] = &[
             ("auth login alice --device", "shows a code that you enter where you are logged in"),
         ],
     ),
+    (&["auth", "sessions"], &[("auth sessions", "the current one is marked")]),
+    (
+        &["auth", "revoke"],
+        &[
+            ("auth revoke 0123456789abcdef0123456789abcdef", "the one of that id"),
+            ("auth revoke --others", "all but this one"),
+        ],
+    ),
+    (&["auth", "password"], &[("auth password", "asks for the old one and twice for the new one")]),
+    (&["auth", "audit"], &[("auth audit", "the newest entries")]),
     (&["auth", "totp"], &[("auth totp enable", "a login needs a code of your app then")]),
     (&["auth", "totp", "enable"], &[("auth totp enable", "shows a secret, and wants a first code")]),
     (&["auth", "totp", "disable"], &[("auth totp disable", "asks for the password")]),
@@ -87,7 +97,19 @@ const EXAMPLES: &[Examples] = &[
     ),
     (&["enclave", "list"], &[("enclave list", "for people"), ("enclave list -o name", "names alone")]),
     (&["enclave", "show"], &[("enclave show notes", "state, version, address")]),
-    (&["enclave", "logs"], &[("enclave logs notes", "what its program printed")]),
+    (
+        &["enclave", "logs"],
+        &[
+            ("enclave logs notes", "what its program printed"),
+            ("enclave logs notes -f", "and what it prints from now on"),
+        ],
+    ),
+    (&["enclave", "events"], &[("enclave events notes", "the oldest first")]),
+    (
+        &["enclave", "extend"],
+        &[("enclave extend notes --by 4h", "not stopped by itself for four hours from now")],
+    ),
+    (&["enclave", "cancel"], &[("enclave cancel notes", "does nothing if there is no start under way")]),
     (&["enclave", "stop"], &[("enclave stop notes", "does nothing if it is stopped")]),
     (&["enclave", "start"], &[("enclave start notes", "does nothing if it runs")]),
     (

@@ -1,5 +1,6 @@
 //! The command line as it is typed: flags and help texts, nothing decided yet.
 
+mod admin;
 mod app;
 mod auth;
 mod backup;
@@ -18,6 +19,7 @@ use super::typed::{Moment, Tpm};
 use crate::complete;
 use crate::exit::ExitCode;
 
+pub(crate) use admin::{RawAdmin, RawDatabase};
 pub(crate) use app::RawApp;
 pub(crate) use auth::{RawAuth, RawPassword, RawTotp};
 pub(crate) use backup::RawBackup;
@@ -85,6 +87,9 @@ pub(crate) enum RawVerb {
     /// Save a data folder in one file, and make one from it again
     #[command(subcommand)]
     Backup(RawBackup),
+    /// Accounts and roles, for who runs the server
+    #[command(subcommand)]
+    Admin(RawAdmin),
     /// What this machine has, what it lacks, and how to mend it
     Doctor(RawDoctor),
     /// Make your shell complete verbs, flags and the names of what is yours

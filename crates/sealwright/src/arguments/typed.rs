@@ -67,6 +67,7 @@ pub(crate) enum Command {
     Demo(DemoOptions),
     Backup(Backup),
     Doctor { data: PathBuf },
+    Admin(Admin),
     Completion(Shell),
     Man { folder: PathBuf },
     ExitCodes,
@@ -122,6 +123,35 @@ pub(crate) enum Auth {
     Status,
     Totp(Totp),
     RecoveryCodes { password: PasswordSource },
+    Sessions,
+    Revoke(Revoke),
+    Password { password: PasswordSource },
+    Audit,
+}
+
+/// Which sessions end.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Revoke {
+    One(String),
+    Others,
+}
+
+/// What admins do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Admin {
+    Grant { name: UserName, database: Database },
+    Revoke { name: UserName, database: Database },
+    Users,
+    Disable { name: UserName, confirmation: Confirmation },
+    Enable { name: UserName },
+    Audit,
+}
+
+/// Where accounts are kept.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Database {
+    OfFolder(PathBuf),
+    Named(DatabaseUrl),
 }
 
 /// What becomes of the authenticator app.
@@ -144,8 +174,11 @@ pub(crate) enum Enclave {
     Create { name: EnclaveName, app: AppName, version: VersionChoice, wait: Wait },
     List,
     Show { name: EnclaveName },
-    Logs { name: EnclaveName },
+    Logs { name: EnclaveName, follow: Follow },
     Stop { name: EnclaveName },
+    Extend { name: EnclaveName, by: Duration },
+    Cancel { name: EnclaveName },
+    Events { name: EnclaveName },
     Start { name: EnclaveName, wait: Wait },
     Delete { name: EnclaveName, confirmation: Confirmation },
     Verify { name: EnclaveName, save: Option<PathBuf>, trust: TrustOptions },
@@ -168,6 +201,13 @@ pub(crate) enum DoorPlace {
     DefaultSocket,
     Socket(PathBuf),
     Tcp(SocketAddr),
+}
+
+/// Whether a verb goes on as long as there may be more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Follow {
+    No,
+    Yes,
 }
 
 /// Which version of an app.

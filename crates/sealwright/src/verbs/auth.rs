@@ -2,6 +2,7 @@
 
 mod device;
 mod factors;
+mod sessions;
 
 use api::factors::SecondFactor;
 use api::{Code, Secret};
@@ -13,6 +14,8 @@ use crate::arguments::{Auth, Globals};
 use crate::failure::Failure;
 use crate::output::{fields, print};
 use crate::secrets::Secrets;
+
+pub(crate) use sessions::show_audit;
 
 /// Digits of a code of an authenticator app; a recovery code is longer.
 const TOTP_DIGITS: usize = 6;
@@ -79,6 +82,10 @@ pub(crate) async fn run(globals: &Globals, verb: Auth) -> Result<(), Failure> {
             print_status(globals, &setting, &gateway, &session, Some(factors::line(&there)))
         }
         Auth::Totp(verb) => factors::totp(&mut setting.gateway(globals)?, verb).await,
+        Auth::Sessions => sessions::list(globals, &mut setting.gateway(globals)?).await,
+        Auth::Revoke(which) => sessions::revoke(&mut setting.gateway(globals)?, which).await,
+        Auth::Password { password } => sessions::password(&mut setting.gateway(globals)?, password).await,
+        Auth::Audit => show_audit(globals, &setting.gateway(globals)?.audit().await?),
         Auth::RecoveryCodes { password } => {
             factors::recovery_codes(globals, &mut setting.gateway(globals)?, password).await
         }

@@ -1,6 +1,8 @@
 //! `enclave`: from creation to deletion, with proof in between.
 
-use std::io::{self, IsTerminal};
+mod logs;
+mod shown;
+
 use std::time::Duration;
 
 use api::enclaves::{Enclave as Shown, Stage};
@@ -10,7 +12,7 @@ use super::setting::Setting;
 use super::{confirm, request, verify};
 use crate::arguments::{Enclave, Globals, VersionChoice, Wait};
 use crate::failure::Failure;
-use crate::output::{age, fields, print, table, tame, write};
+use crate::output::{print, print_list, tame};
 use crate::progress::Progress;
 
 pub(crate) async fn run(globals: &Globals, verb: Enclave) -> Result<(), Failure> {
@@ -37,18 +39,27 @@ pub(crate) async fn run(globals: &Globals, verb: Enclave) -> Result<(), Failure>
         }
         Enclave::List => {
             let list = gateway.enclaves().await?;
-            print(globals.output, &list, || listing(&list.enclaves))
+            let names = list.enclaves.iter().map(|enclave| enclave.name.clone());
+            print_list(globals.output, &list, names, |columns| shown::all(&list.enclaves, columns))
         }
         Enclave::Show { name } => {
             let enclave = gateway.enclave(&name).await?;
             show(globals, &enclave)
         }
-        Enclave::Logs { name } => {
-            let logs = gateway.enclave_logs(&name).await?;
-            match io::stdout().is_terminal() {
-                true => write(terminal_safe(&logs).as_bytes()),
-                false => write(&logs),
-            }
+        Enclave::Logs { name, follow } => logs::run(&mut gateway, &name, follow).await,
+        Enclave::Events { name } => {
+            let list = gateway.enclave_events(&name, 0).await?;
+            let names = list.events.iter().map(|event| event.seq.to_string());
+            print_list(globals.output, &list, names, |_| shown::events(&list.events))
+        }
+        Enclave::Extend { name, by } => {
+            let enclave = gateway.extend_enclave(&name, by).await?;
+            show(globals, &enclave)
+        }
+        Enclave::Cancel { name } => {
+            gateway.cancel_enclave(&name).await?;
+            let enclave = gateway.enclave(&name).await?;
+            show(globals, &enclave)
         }
         Enclave::Stop { name } => {
             gateway.stop_enclave(&name).await?;
@@ -87,69 +98,16 @@ pub(crate) async fn run(globals: &Globals, verb: Enclave) -> Result<(), Failure>
 async fn follow(gateway: &mut Gateway, name: &EnclaveName, at_most: Duration) -> Result<Shown, Failure> {
     let mut progress = Progress::new();
     let on_stage = |stage: &Stage| {
-        let line = format!("{:<8} {}", tame(&stage.name), tame(&stage.message));
+        let place = shown::queue(stage.queue_position, stage.queue_size).map(|place| format!(" ({place})"));
+        let line = format!("{:<8} {}{}", tame(&stage.name), tame(&stage.message), place.unwrap_or_default());
         progress.stage(line.trim_end());
     };
     Ok(gateway.wait(name, at_most, on_stage).await?)
 }
 
 fn show(globals: &Globals, enclave: &Shown) -> Result<(), Failure> {
-    print(globals.output, enclave, || {
-        let mut lines = vec![
-            ("enclave", enclave.name.clone()),
-            ("state", state(enclave)),
-            ("app", format!("{} {}", enclave.app, enclave.version)),
-            ("version digest", enclave.version_digest.to_string()),
-            ("incarnation", enclave.incarnation.to_string()),
-            ("id", enclave.id.to_string()),
-            ("host", enclave.host.clone()),
-            ("edge", enclave.edge.clone()),
-            ("created", time::format(enclave.created_at)),
-        ];
-        if enclave.state == api::enclaves::State::Running {
-            lines.push(("next", format!("sealwright enclave verify {}", enclave.name)));
-        }
-        fields(&lines)
-    })
-}
-
-fn state(enclave: &Shown) -> String {
-    match &enclave.reason {
-        Some(reason) => format!("{} ({reason})", enclave.state.as_str()),
-        None => enclave.state.as_str().to_owned(),
+    if let Some(stops) = shown::stops(enclave, time::now()) {
+        eprintln!("note: it stops {stops}; to keep it: sealwright enclave extend {}", enclave.name);
     }
-}
-
-fn listing(enclaves: &[Shown]) -> String {
-    let now = time::now();
-    let rows: Vec<[String; 6]> = enclaves
-        .iter()
-        .map(|enclave| {
-            [
-                enclave.name.clone(),
-                state(enclave),
-                enclave.app.to_string(),
-                enclave.version.to_string(),
-                enclave.incarnation.to_string(),
-                age(enclave.created_at, now),
-            ]
-        })
-        .collect();
-    table(["NAME", "STATE", "APP", "VERSION", "STARTS", "AGE"], &rows)
-}
-
-/// What a program printed, without what moves a cursor or clears a screen.
-fn terminal_safe(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::terminal_safe;
-
-    #[test]
-    fn an_apps_output_does_not_drive_the_terminal() {
-        assert_eq!(terminal_safe(b"a\tb\n\x1b[2Jc\xff"), "a\tb\n?[2Jc\u{fffd}");
-    }
+    print(globals.output, enclave, || shown::one(enclave))
 }

@@ -31,6 +31,24 @@ pub(crate) enum RawAuth {
     Logout,
     /// Who is logged in, at which server, with which key, until when
     Status,
+    /// Where you are logged in
+    Sessions,
+    /// End a session somewhere else
+    Revoke {
+        /// Its id, from `auth sessions`
+        #[arg(required_unless_present = "others", value_parser = session_id)]
+        id: Option<String>,
+        /// All but this one
+        #[arg(long, conflicts_with = "id")]
+        others: bool,
+    },
+    /// Change your password; every other session ends
+    Password {
+        #[command(flatten)]
+        password: RawPassword,
+    },
+    /// What your account did, and what was done to it
+    Audit,
     /// The authenticator app that a login asks for
     #[command(subcommand)]
     Totp(RawTotp),
@@ -53,4 +71,10 @@ pub(crate) enum RawTotp {
         #[command(flatten)]
         password: RawPassword,
     },
+}
+
+/// 32 lower-case hex.
+fn session_id(text: &str) -> Result<String, String> {
+    let good = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    good.then(|| text.to_owned()).ok_or_else(|| "expected an id from `sealwright auth sessions`".into())
 }

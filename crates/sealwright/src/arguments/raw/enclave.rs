@@ -39,6 +39,27 @@ pub(crate) enum RawEnclave {
     Logs {
         #[arg(add = ArgValueCandidates::new(complete::enclaves))]
         name: EnclaveName,
+        /// Go on with what it prints from now on, until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// What has happened to it: each step of its starts, each warning, each stop
+    Events {
+        #[arg(add = ArgValueCandidates::new(complete::enclaves))]
+        name: EnclaveName,
+    },
+    /// Keep it for longer where it would stop by itself
+    Extend {
+        #[arg(add = ArgValueCandidates::new(complete::enclaves))]
+        name: EnclaveName,
+        /// For how long from now (30m, 4h)
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse::duration)]
+        by: Duration,
+    },
+    /// Give up a start that is under way or waits in the queue
+    Cancel {
+        #[arg(add = ArgValueCandidates::new(complete::enclaves))]
+        name: EnclaveName,
     },
     /// Stop it; its evidence is worth nothing from then on
     Stop {
