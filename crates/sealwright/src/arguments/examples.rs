@@ -177,6 +177,19 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (&["context", "delete"], &[("context delete work", "asks you to type its name")]),
+    (&["admin"], &[("admin grant alice --data data", "the first admin"), ("admin users", "all accounts")]),
+    (
+        &["admin", "grant"],
+        &[
+            ("admin grant alice --data data", "at the database of that folder"),
+            ("admin grant alice --database postgres://seal@db.example/seal", "at that database"),
+        ],
+    ),
+    (&["admin", "revoke"], &[("admin revoke alice --data data", "an ordinary account again")]),
+    (&["admin", "users"], &[("admin users", "for people"), ("admin users -o json", "for programs")]),
+    (&["admin", "disable"], &[("admin disable mallory", "asks you to type the name")]),
+    (&["admin", "enable"], &[("admin enable mallory", "the account can log in again")]),
+    (&["admin", "audit"], &[("admin audit", "the newest entries of all accounts")]),
     (
         &["doctor"],
         &[("doctor", "looks at this machine"), ("doctor --data /srv/sealwright", "and at that folder")],

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use api::accounts::Account;
 use audit::Event;
 use client::{Gateway, UserName, time};
-use ensemble::Layout;
 use store::{DatabaseUrl, Role, Store};
 
 use super::auth::show_audit;
@@ -58,7 +57,7 @@ fn database(choice: &Database) -> Result<DatabaseUrl, Failure> {
     }
 }
 
-/// Where [`Layout`] has it; making a layout would make a folder.
+/// Where `ensemble::Layout` has it; making a layout would make a folder.
 const DATABASE: &str = "db.sqlite";
 
 async fn set_role(name: &UserName, choice: &Database, role: Role) -> Result<(), Failure> {
@@ -117,6 +116,8 @@ fn show(globals: &Globals, account: &Account) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use ensemble::Layout;
+
     use super::*;
 
     #[test]

@@ -17,13 +17,15 @@ const TAIL: usize = 512;
 pub(super) async fn run(gateway: &mut Gateway, name: &EnclaveName, follow: Follow) -> Result<(), Failure> {
     let mut shown = gateway.enclave_logs(name).await?;
     show(&shown)?;
-    while follow == Follow::Yes {
+    if follow == Follow::No {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(PAUSE).await;
         let now = gateway.enclave_logs(name).await?;
         show(news(&shown, &now))?;
         shown = now;
     }
-    Ok(())
 }
 
 /// What is new in a window of the newest bytes. Where nothing of the old is in it any more, all of it is.

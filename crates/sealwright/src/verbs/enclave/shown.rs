@@ -106,7 +106,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn enclave(more: serde_json::Value) -> Enclave {
+    fn enclave(more: &serde_json::Value) -> Enclave {
         let mut json = serde_json::json!({
             "id": "00".repeat(16), "name": "notes", "app": "hello", "version": "1", "version_digest": "00".repeat(32),
             "state": "running", "incarnation": 1, "host": "h", "edge": "e:1", "owner": "00".repeat(32), "created_at": 0,
@@ -117,18 +117,18 @@ mod tests {
 
     #[test]
     fn a_stop_to_come_is_counted_down_with_its_reason() {
-        let idle = enclave(serde_json::json!({"stops_at": 1600, "stop_reason": "idle"}));
+        let idle = enclave(&serde_json::json!({"stops_at": 1600, "stop_reason": "idle"}));
         assert_eq!(stops(&idle, 1000).unwrap(), "in 10m (idle)");
         assert_eq!(stops(&idle, 2000).unwrap(), "now (idle)");
-        assert_eq!(stops(&enclave(serde_json::json!({})), 0), None);
+        assert_eq!(stops(&enclave(&serde_json::json!({})), 0), None);
     }
 
     #[test]
     fn the_real_reason_is_shown() {
         let failed =
-            enclave(serde_json::json!({"state": "failed", "reason": "app_ended", "cause": "exit-3"}));
+            enclave(&serde_json::json!({"state": "failed", "reason": "app_ended", "cause": "exit-3"}));
         assert_eq!(reason(&failed).unwrap(), "app_ended (exit-3)");
-        let stopped = enclave(serde_json::json!({"state": "stopped", "stop_reason": "idle"}));
+        let stopped = enclave(&serde_json::json!({"state": "stopped", "stop_reason": "idle"}));
         assert_eq!(reason(&stopped).unwrap(), "idle");
         assert_eq!(queue(Some(2), Some(5)).unwrap(), "place 2 of 5");
     }
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_first_column_is_the_name_and_the_last_the_age() {
         for columns in [Columns::Usual, Columns::All] {
-            let table = all(&[enclave(serde_json::json!({}))], columns);
+            let table = all(&[enclave(&serde_json::json!({}))], columns);
             let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
             assert_eq!((header.first(), header.last()), (Some(&"NAME"), Some(&"AGE")));
         }
