@@ -269,7 +269,16 @@ fn doctor_names_what_is_there_and_how_to_mend_the_rest() {
     let output = home.run(&["doctor", "-o", "json"]);
     let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let findings = findings.as_array().unwrap();
-    for name in ["swtpm", "setpriv", "unshare", "sealwright-facade", "data folder", "isolation", "context"] {
+    for name in [
+        "swtpm",
+        "setpriv",
+        "unshare",
+        "sealwright-facade",
+        "data folder",
+        "disk space",
+        "isolation",
+        "context",
+    ] {
         assert!(findings.iter().any(|finding| finding["name"] == name), "{name}");
     }
     for finding in findings {
@@ -277,6 +286,32 @@ fn doctor_names_what_is_there_and_how_to_mend_the_rest() {
     }
     let missing = findings.iter().any(|finding| finding["ok"] == false && finding["weight"] == "needed");
     assert_eq!(code(&output), i32::from(missing));
+}
+
+#[test]
+fn doctor_finds_what_is_wrong_with_a_data_folder_and_says_why_it_matters() {
+    let home = Home::new();
+    let data = home.path("data");
+    std::fs::create_dir_all(data.join("run")).unwrap();
+    std::fs::create_dir_all(data.join("ca")).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(data.join("db.sqlite"), "no database").unwrap();
+    // One part answers, another has gone.
+    let _alive = std::os::unix::net::UnixListener::bind(data.join("run/agent.sock")).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(data.join("run/signer.sock")).unwrap());
+    let output = home.run(&["doctor", "-o", "json"]);
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let finding = |name: &str| {
+        let found = findings.as_array().unwrap().iter().find(|finding| finding["name"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {findings:#}")).clone()
+    };
+    for name in ["data permissions", "database", "sockets"] {
+        let finding = finding(name);
+        assert_eq!(finding["ok"], false, "{finding}");
+        assert!(finding["why"].is_string() && finding["mend"].is_string(), "{finding}");
+    }
+    assert!(finding("sockets")["found"].as_str().unwrap().contains("signer.sock"));
+    assert_eq!(code(&output), 1);
 }
 
 #[test]

@@ -72,6 +72,15 @@ pub struct Store {
     dialect: Dialect,
 }
 
+/// How far a database's schema is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The last step that was taken.
+    pub reached: i64,
+    /// The last step that this program knows.
+    pub known: i64,
+}
+
 impl Store {
     /// Opens the database (a SQLite file is made, 0600) and brings its schema forward. Processes that do it at once wait for each other.
     ///
@@ -88,6 +97,32 @@ impl Store {
             }
             Kind::Postgres(postgres) => Self::connect(Dialect::Postgres, postgres_options(postgres)?).await,
         }
+    }
+
+    /// Which step the schema of a database has reached, and which one this program would bring it to. Nothing is changed; a
+    /// SQLite file has to be there.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn schema(database: &DatabaseUrl) -> Result<Schema, StoreError> {
+        install_drivers();
+        let options: AnyConnectOptions = match database.kind() {
+            Kind::Sqlite(path) => {
+                let path =
+                    std::path::absolute(path).and_then(std::fs::canonicalize).map_err(StoreError::File)?;
+                sqlite_url(&path).parse()?
+            }
+            Kind::Postgres(postgres) => postgres_options(postgres)?,
+        };
+        let connecting = AnyConnection::connect_with(&options);
+        let connecting = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await;
+        let mut connection = connecting.map_err(|_| StoreError::unanswered())??;
+        let reached: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+            .fetch_one(&mut connection)
+            .await?;
+        connection.close().await?;
+        let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or_default();
+        Ok(Schema { reached: reached.unwrap_or_default(), known })
     }
 
     async fn connect(dialect: Dialect, options: AnyConnectOptions) -> Result<Self, StoreError> {

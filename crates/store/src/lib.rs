@@ -27,7 +27,7 @@ mod token_keys;
 pub use ::audit::{Entry, Event, Head};
 pub use accounts::{NewPassword, Role, User};
 pub use apps::{App, AppSummary, NewApp, Published};
-pub use database::Store;
+pub use database::{Schema, Store};
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PasswordFileError};
 pub use devices::{Begun, Decision, Device, NewDevice, Poll};
 pub use enclaves::{Desired, Enclave, NewEnclave, Process, Quota};

@@ -16,6 +16,8 @@ use crate::up::{Ended, Up};
 
 /// `nobody` of Debian, and its group.
 const NOBODY: u32 = 65_534;
+/// The one program that is not ours.
+const SHELL: &str = "bash";
 const PROGRAMS: [&str; 3] = ["sealwright", "sealwright-facade", "hello"];
 
 /// Where one test's programs live.
@@ -114,7 +116,11 @@ impl World {
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         let brought = self.path("bin").join(name);
-        if brought.exists() { brought } else { binary(name) }
+        match brought.exists() {
+            true => brought,
+            false if name == SHELL => PathBuf::from(name),
+            false => binary(name),
+        }
     }
 
     /// A command that ends with the thread that starts it, and sees nothing of this machine's user.
@@ -130,6 +136,17 @@ impl World {
         command.env("HOME", self.path("home")).env("XDG_CONFIG_HOME", self.path("home/config"));
         command.env("SEALWRIGHT_LOG", &self.log_filter).env("NO_COLOR", "1");
         command
+    }
+
+    /// Runs a script in bash, with our programs on the PATH, in the world's folder.
+    #[must_use]
+    pub fn bash(&self, script: &str) -> Said {
+        let mut command = self.command(SHELL);
+        let programs = self.program("sealwright").parent().map(Path::to_path_buf).unwrap_or_default();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)));
+        command.env("PATH", path.expect("paths without colons")).args(["-c", script]);
+        run(&mut command, b"")
     }
 
     /// `sealwright up` on the data folder, and its arguments so far.

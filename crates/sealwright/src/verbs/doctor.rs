@@ -1,4 +1,6 @@
-//! `doctor`: what this machine has, what it lacks, and how to mend it. Each thing is tried, not guessed.
+//! `doctor`: what this machine has, what it lacks, why that matters, and how to mend it. Each thing is tried, not guessed.
+
+mod folder;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -33,6 +35,9 @@ struct Finding {
     weight: Weight,
     ok: bool,
     found: String,
+    /// Why it matters, where it is not ok.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<String>,
 }
@@ -43,7 +48,13 @@ impl Finding {
             Ok(found) => (true, found),
             Err(missing) => (false, missing),
         };
-        Self { name: name.to_owned(), weight, ok, found, mend: (!ok).then(|| mend.to_owned()) }
+        Self { name: name.to_owned(), weight, ok, found, why: None, mend: (!ok).then(|| mend.to_owned()) }
+    }
+
+    /// Says why it matters; kept only where something is wrong.
+    fn because(self, why: &str) -> Self {
+        let why = (!self.ok).then(|| why.to_owned());
+        Self { why, ..self }
     }
 }
 
@@ -51,7 +62,8 @@ pub(crate) async fn run(globals: &Globals, data: &Path) -> Result<(), Failure> {
     let mut findings = vec![version()];
     findings.extend(programs());
     findings.push(facade());
-    findings.push(folder(data));
+    findings.push(writable(data));
+    findings.extend(folder::look(data).await);
     findings.push(port());
     findings.extend(isolation());
     findings.extend(server(globals).await);
@@ -72,6 +84,9 @@ fn render(findings: &[Finding], colour: Colour) -> String {
         };
         text.push_str(format!("{state}  {:<24} {}", tame(&finding.name), tame(&finding.found)).trim_end());
         text.push('\n');
+        if let Some(why) = &finding.why {
+            text.push_str(&format!("         why it matters: {}\n", tame(why)));
+        }
         if let Some(mend) = &finding.mend {
             text.push_str(&format!("         to mend it: {}\n", tame(mend)));
         }
@@ -88,14 +103,14 @@ fn version() -> Finding {
 fn programs() -> Vec<Finding> {
     let install = |package: &str| format!("apt-get install {package}; without root: scripts/install.sh demo");
     [
-        ("swtpm", "swtpm", Weight::Needed),
-        ("swtpm_setup", "swtpm-tools", Weight::Needed),
-        ("setpriv", "util-linux", Weight::Needed),
-        ("unshare", "util-linux", Weight::Needed),
+        ("swtpm", "swtpm", Weight::Needed, "the software TPM, unless `up` has a device"),
+        ("swtpm_setup", "swtpm-tools", Weight::Needed, "it makes the software TPM"),
+        ("setpriv", "util-linux", Weight::Needed, "it gives each enclave a user of its own"),
+        ("unshare", "util-linux", Weight::Needed, "it gives each enclave namespaces of its own"),
     ]
     .into_iter()
-    .map(|(program, package, weight)| {
-        Finding::of(program, weight, program_version(program), &install(package))
+    .map(|(program, package, weight, why)| {
+        Finding::of(program, weight, program_version(program), &install(package)).because(why)
     })
     .collect()
 }
@@ -131,24 +146,30 @@ fn facade() -> Finding {
         found,
         "cargo build -p facade, or install both programs together",
     )
+    .because("it is the part inside each enclave")
 }
 
-fn folder(data: &Path) -> Finding {
-    let mend = "choose another one with --data DIR, or give it to this user";
+/// The folder itself, or what is there of the way to it.
+fn existing(data: &Path) -> &Path {
     let existing = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
-    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    if existing.as_os_str().is_empty() { Path::new(".") } else { existing }
+}
+
+fn writable(data: &Path) -> Finding {
+    let mend = "choose another one with --data DIR, or give it to this user";
     // Made and removed: permissions, read-only mounts and full disks all show.
-    let attempt = existing.join(format!(".sealwright-doctor-{}", std::process::id()));
+    let attempt = existing(data).join(format!(".sealwright-doctor-{}", std::process::id()));
     let found = std::fs::write(&attempt, b"x").and_then(|()| std::fs::remove_file(&attempt));
     let found =
         found.map(|()| format!("{} can be written", data.display())).map_err(|error| error.to_string());
-    Finding::of("data folder", Weight::Needed, found, mend)
+    Finding::of("data folder", Weight::Needed, found, mend).because("`up` keeps everything there")
 }
 
 fn port() -> Finding {
     let found = TcpListener::bind(("127.0.0.1", 0)).map(|_| "127.0.0.1 gives ports".to_owned());
     let mend = "bring the loopback interface up: ip link set lo up";
     Finding::of("loopback", Weight::Needed, found.map_err(|error| error.to_string()), mend)
+        .because("gateway and edge listen there by default")
 }
 
 fn isolation() -> Vec<Finding> {
@@ -161,7 +182,9 @@ fn isolation() -> Vec<Finding> {
         let found = "own users, processes, network, mounts; the app sees only its measured files".to_owned();
         return vec![Finding::of("isolation", Weight::Wanted, Ok(found), "")];
     }
-    missing.into_iter().map(|missing| Finding::of("isolation", Weight::Wanted, Err(missing), mend)).collect()
+    let finding = |missing| Finding::of("isolation", Weight::Wanted, Err(missing), mend);
+    let why = "an app that turns against its host has less in its way";
+    missing.into_iter().map(|missing| finding(missing).because(why)).collect()
 }
 
 async fn server(globals: &Globals) -> Vec<Finding> {
@@ -203,7 +226,9 @@ mod tests {
             Finding::of("swtpm", Weight::Needed, Err("not on the PATH".into()), "apt-get install swtpm"),
             Finding::of("context", Weight::Wanted, Ok("x".into()), "never shown"),
         ];
+        let findings = findings.map(|finding| finding.because("the software TPM"));
         let expected = "MISSING  swtpm                    not on the PATH\n\
+            \x20        why it matters: the software TPM\n\
             \x20        to mend it: apt-get install swtpm\n\
             ok       context                  x\n";
         assert_eq!(render(&findings, Colour::Plain), expected);
@@ -211,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_does_not_exist_yet_is_judged_by_its_parent() {
-        assert!(folder(&std::env::temp_dir().join("not/yet/there")).ok);
-        assert!(!folder(Path::new("/proc/nowhere")).ok);
+        assert!(writable(&std::env::temp_dir().join("not/yet/there")).ok);
+        assert!(!writable(Path::new("/proc/nowhere")).ok);
     }
 }

@@ -14,6 +14,7 @@ mod operations;
 mod random_kills;
 mod restart;
 mod secrets;
+mod user_guide;
 mod wire;
 
 use std::time::Duration;
