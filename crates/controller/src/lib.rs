@@ -12,6 +12,7 @@ mod config;
 mod driver;
 mod enclave;
 mod folder;
+mod licences;
 mod operations;
 mod process;
 mod reason;

@@ -58,6 +58,9 @@ pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
     let rpc = ControllerServer::new(service.clone());
     let router = proto::server().add_service(rpc);
     proto::serve("controller", router, incoming, tasks);
+    let enclaves = service.clone();
+    let store = parts.store.clone();
+    tasks.spawn_cancellable(crate::licences::follow(store, move |id| enclaves.enclave(id)));
     for row in again {
         let enclave = service.enclave(row.id);
         tasks.spawn_cancellable(async move {

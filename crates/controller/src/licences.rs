@@ -1,0 +1,43 @@
+//! What licences do to enclaves that run: a stop is announced first, can be withdrawn until its time comes, and then happens here.
+
+use std::time::Duration;
+
+use names::EnclaveId;
+use server::telemetry::chain;
+use store::{Store, StoreError};
+
+use crate::enclave::Enclave;
+use crate::operations::now;
+
+/// How often all licences are looked at.
+const EVERY: Duration = Duration::from_secs(2);
+/// Seconds between the announcement of a stop and the stop.
+const WARNING: u64 = 60;
+
+/// Looks at the licences until it is dropped; `enclave` finds the task of an enclave.
+pub(crate) async fn follow(store: Store, enclave: impl Fn(EnclaveId) -> Enclave + Send + Sync) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = look(&store, &enclave, now()).await {
+            tracing::warn!(error = %chain(&error), "the licences were not looked at");
+        }
+    }
+}
+
+async fn look(
+    store: &Store,
+    enclave: &(impl Fn(EnclaveId) -> Enclave + Send + Sync),
+    now: u64,
+) -> Result<(), StoreError> {
+    for stop in store.licenses_to_stop(now, WARNING).await? {
+        if stop.at > now {
+            continue;
+        }
+        tracing::info!(enclave = %stop.enclave, reason = stop.why.as_str(), "stopped by its licence");
+        store.want_stopped(&stop.enclave, now).await?;
+        if enclave(stop.enclave).stop(stop.why.as_str()).await.is_ok() {
+            store.license_stopped(&stop, now).await?;
+        }
+    }
+    Ok(())
+}
