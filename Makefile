@@ -45,7 +45,7 @@ fuzz:            ## every fuzz target, for hours (SECONDS_EACH=3600)
 	@scripts/fuzz.sh $(if $(SECONDS_EACH),$(SECONDS_EACH),3600)
 
 api:             ## the API over real programs: schemathesis (SECONDS_EACH=60) and newman
-	@scripts/install.sh demo
+	@scripts/install.sh test
 	@$(MAKE) --no-print-directory build
 	@scripts/schemathesis.sh $(if $(SECONDS_EACH),$(SECONDS_EACH),60)
 	@scripts/newman.sh

@@ -57,6 +57,7 @@ case $what in test | all)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || missing+=(postgresql)
     python_with_cryptography || missing+=(python3-cryptography)
     python_with_websockets || missing+=(python3-websockets)
+    python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
     need curl curl
     need zsh zsh
     need fish fish
