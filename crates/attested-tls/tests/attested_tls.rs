@@ -243,3 +243,68 @@ fn a_signature_verifies_under_the_pure_floor() {
     let public = pki::PublicKey::from_spki(key.public_key_spki()).unwrap();
     public.verify(pki::SignatureAlgorithm::EcdsaSha256, b"message", &signature).unwrap();
 }
+
+/// What [`a_key_is_in_no_memory_that_another_process_can_read`] starts: makes a key, saves it, signs, waits.
+#[test]
+fn holder_of_the_key() {
+    let Ok(path) = std::env::var("ATTESTED_TLS_KEY") else { return };
+    let key = attested_tls::LocalKey::generate().unwrap();
+    key.save(std::path::Path::new(&path)).unwrap();
+    for number in 0..100u32 {
+        pki::SigningKey::sign_sha256(&key, &number.to_be_bytes()).unwrap();
+    }
+    println!("custody={} signed", key.custody().code());
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    drop(key);
+}
+
+/// Another process of the same user reads all memory of the holder and knows the key from its file: it finds the public
+/// half, so it looks in the right place, and not the scalar, neither in memory nor in what signing left behind.
+#[test]
+fn a_key_is_in_no_memory_that_another_process_can_read() {
+    use std::io::{BufRead, Write};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key.pk8");
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "holder_of_the_key", "--nocapture"]).env("ATTESTED_TLS_KEY", &path);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut holder = command.spawn().unwrap();
+    let mut output = std::io::BufReader::new(holder.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("custody=") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the holder ended");
+    }
+    let pkcs8 = std::fs::read(&path).unwrap();
+    // RFC 5915: ECPrivateKey, version 1, then the scalar as an octet string of 32 bytes.
+    let start = pkcs8.windows(5).position(|bytes| bytes == [2, 1, 1, 4, 32]).unwrap() + 5;
+    let scalar = &pkcs8[start..start + 32];
+    let reversed: Vec<u8> = scalar.iter().rev().copied().collect();
+    let public = &pkcs8[pkcs8.len() - 64..];
+    let memory = memory_of(holder.id());
+    let has =
+        |wanted: &[u8]| memory.iter().any(|piece| piece.windows(wanted.len()).any(|bytes| bytes == wanted));
+    let found = (has(&public[..32]), has(scalar), has(&reversed));
+    holder.stdin.take().unwrap().write_all(b"\n").unwrap();
+    holder.wait().unwrap();
+    if line.contains("memfd_secret") {
+        assert_eq!(found, (true, false, false));
+    } else {
+        eprintln!("NOT CHECKED HERE: this kernel has no memfd_secret ({line})");
+    }
+}
+
+/// All that can be read of a process's writable memory, by `/proc/PID/mem`.
+fn memory_of(pid: u32) -> Vec<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let read = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+        let mut piece = vec![0; usize::try_from(to - from).ok()?];
+        (rest.starts_with("rw") && memory.read_exact_at(&mut piece, from).is_ok()).then_some(piece)
+    };
+    maps.lines().filter_map(read).collect()
+}

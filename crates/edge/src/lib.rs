@@ -8,6 +8,7 @@ pub mod admission;
 pub mod hello;
 pub mod relay;
 pub mod routes;
+mod upstream;
 
 use std::io;
 use std::net::SocketAddr;

@@ -104,7 +104,7 @@ async fn route(
     .map_err(|_| RelayError::TooSlow)??;
     let socket = routes.borrow().socket(&name).map(ToOwned::to_owned).ok_or(RelayError::UnknownName)?;
     timeout(CONNECT_DEADLINE, async {
-        let mut facade = UnixStream::connect(&socket).await?;
+        let mut facade = crate::upstream::connect(&socket).await?;
         facade.write_all(&hello).await?;
         Ok(facade)
     })

@@ -3,6 +3,9 @@
 //! As root the enclave is another user of the machine; as a plain user it is the same one. `make test` runs it as both.
 #![allow(clippy::unwrap_used)]
 
+mod escapes;
+
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use packing::{AppSpec, Blobs};
-use sandbox::{Enclosure, Feature, Identity, Isolation, UidPool};
+use sandbox::{Enclosure, Feature, Group, Groups, Identity, Isolation, UidPool};
 use workload::Manifest;
 use workload::launch::AppLaunch;
 
@@ -64,11 +67,12 @@ struct Enclave {
     dir: tempfile::TempDir,
     isolation: Isolation,
     manifest: Manifest,
+    group: RefCell<Group>,
 }
 
 impl Enclave {
     fn new() -> Self {
-        let tools: String = ["sh", "id", "ls", "cat", "touch", "cp", "unshare", "sleep", "mount"]
+        let tools: String = ["sh", "id", "ls", "cat", "touch", "cp", "unshare", "sleep", "mount", "perl"]
             .iter()
             .map(|tool| format!("  - {{from: {}, to: /bin/{tool}, libraries: true}}\n", find(tool).display()))
             .collect();
@@ -90,7 +94,12 @@ impl Enclave {
         }
         packing::materialise(&packed.manifest, &blobs, &dir.path().join("copy")).unwrap();
         fs::create_dir(dir.path().join("root")).unwrap();
-        Self { dir, isolation: sandbox::probe(launcher()), manifest: packed.manifest }
+        Self {
+            dir,
+            isolation: sandbox::probe(launcher()),
+            manifest: packed.manifest,
+            group: RefCell::default(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,6 +112,18 @@ impl Enclave {
 
     fn command_with(&self, args: Vec<String>) -> Command {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let identity = match UidPool::new(UIDS).take() {
+            Some(uid) if self.isolation.has(Feature::OwnUid) => {
+                chown(self.path("root"), Some(uid), Some(uid)).unwrap();
+                Identity::Own(uid)
+            }
+            Some(_) | None => Identity::Controllers,
+        };
+        let user = if let Identity::Own(uid) = identity { Some(uid) } else { None };
+        let name = self.dir.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.').to_owned();
+        // The groups of the run before have the same name.
+        drop(self.group.take());
+        let group = Groups::find().make(&format!("test-{name}"), self.manifest.resources(), user).unwrap();
         let app = AppLaunch {
             root: text(packing::rootfs(&self.path("copy"))),
             mount_point: text(self.path("root")),
@@ -112,21 +133,19 @@ impl Enclave {
             endpoint: self.manifest.endpoint().clone(),
             writable: self.manifest.writable().to_vec(),
             resources: *self.manifest.resources(),
-            groups: vec![],
+            groups: group.of_app().into_iter().map(text).collect(),
         };
         let launch = self.path("launch.json");
         fs::write(&launch, serde_json::to_string(&(self.isolation.plan(), app)).unwrap()).unwrap();
-        let identity = match UidPool::new(UIDS).take() {
-            Some(uid) if self.isolation.has(Feature::OwnUid) => {
-                chown(self.path("root"), Some(uid), Some(uid)).unwrap();
-                Identity::Own(uid)
-            }
-            Some(_) | None => Identity::Controllers,
-        };
         let args = ["--exact", "facade_of_the_other_tests", "--nocapture"].map(OsStr::new);
         let program = std::env::current_exe().unwrap();
-        let enclosure =
-            Enclosure { launcher: launcher(), isolation: self.isolation.plan(), identity, groups: vec![] };
+        let enclosure = Enclosure {
+            launcher: launcher(),
+            isolation: self.isolation.plan(),
+            identity,
+            groups: group.of_facade(),
+        };
+        self.group.replace(group);
         let mut command = enclosure.command(&program, &args).unwrap();
         command.env(LAUNCH, launch).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -138,6 +157,19 @@ impl Enclave {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} {errors}", output.status);
         String::from_utf8(output.stdout).unwrap() + &errors
+    }
+
+    /// The command that runs a script of Perl as the app.
+    fn perl(&self, script: &str) -> Command {
+        self.command_with(["-c", "exec /bin/perl -e \"$1\"", "sh", script].map(str::to_owned).into())
+    }
+
+    /// Runs it, and returns what it printed and whether it ran out of memory.
+    fn run_perl(&self, script: &str) -> String {
+        let output = self.perl(script).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("{said}{errors}out of memory: {}\n", self.group.borrow().ran_out_of_memory())
     }
 
     fn has(&self, features: &[Feature]) -> bool {
