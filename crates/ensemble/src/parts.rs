@@ -157,6 +157,7 @@ async fn bind(
         blobs: layout.blobs(),
         jwks: layout.jwks(),
         connections: 1024,
+        default_app: None,
         timeouts: gateway::Timeouts::default(),
         quota: gateway::Quota::default(),
         licensing: gateway::Licensing::Off,

@@ -29,6 +29,9 @@ pub struct Config {
     /// Connections at one time.
     #[serde(default = "default_connections")]
     pub connections: usize,
+    /// The app whose enclave `POST /login` provisions; without one there is no such login.
+    #[serde(default)]
+    pub default_app: Option<workload::AppName>,
     /// How long peers may take.
     #[serde(default)]
     pub timeouts: Timeouts,

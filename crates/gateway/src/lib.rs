@@ -25,6 +25,7 @@ mod marks;
 mod meta;
 mod names;
 mod origin;
+mod original;
 mod page;
 mod refusal;
 mod routes;

@@ -103,6 +103,11 @@ impl Refusal {
         self.code
     }
 
+    /// The sentence for the caller.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn problem(&self, request_id: &str) -> Problem {
         let detail = self.detail.chars().take(DETAIL).collect();
         Problem {

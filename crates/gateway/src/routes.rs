@@ -11,7 +11,7 @@ use axum::routing::MethodRouter;
 use crate::shared::Shared;
 use crate::{
     admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, meta, origin,
-    page, refusal, sessions, timeouts, unread, users,
+    original, page, refusal, sessions, timeouts, unread, users,
 };
 
 /// The routes of one area.
@@ -55,6 +55,7 @@ fn all() -> Routes {
         .merge(apps::routes())
         .merge(enclaves::routes())
         .merge(licenses::routes())
+        .merge(original::routes())
 }
 
 /// The paths of all routes, as templates.

@@ -43,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) timeouts: Timeouts,
     pub(crate) quota: store::Quota,
     pub(crate) licenses: LicenseSigner,
+    pub(crate) default_app: Option<workload::AppName>,
     pub(crate) tasks: Tasks,
 }
 
@@ -82,6 +83,7 @@ impl Shared {
             timeouts: config.timeouts,
             quota,
             licenses,
+            default_app: config.default_app,
             tasks,
         })
     }

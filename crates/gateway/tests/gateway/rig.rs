@@ -88,6 +88,7 @@ fn config(folder: &Path) -> Config {
         blobs: folder.join("blobs"),
         jwks: folder.join("jwks.json"),
         connections: 256,
+        default_app: Some("hello".parse().unwrap()),
         timeouts: Timeouts::default(),
         quota: Quota { active: 2, total: 3 },
         licensing: Licensing::Off,
