@@ -58,7 +58,7 @@ export class Portal {
     const bytes = form ? new URLSearchParams(form).toString() : body === undefined ? "" : JSON.stringify(body);
     const type = form ? "application/x-www-form-urlencoded" : "application/json";
     const all = { "user-agent": "sealwright/0.1 (browser test)", ...headers };
-    if (bytes) all["content-type"] = type;
+    if (bytes) Object.assign(all, { "content-type": type, "content-length": Buffer.byteLength(bytes) });
     if (token) all.authorization = `Bearer ${token}`;
     return new Promise((done, failed) => {
       const request = https.request({ host: "localhost", port: this.port, path, method, ca: this.root, headers: all, agent: false });

@@ -15,6 +15,7 @@ pub mod enclaves;
 pub mod factors;
 pub mod licenses;
 pub mod node;
+pub mod oidc;
 pub mod original;
 pub mod paths;
 pub mod problem;

@@ -124,8 +124,12 @@ codes! {
     SecondFactorInvalid = "second_factor_invalid", 401, "the second factor is not valid";
     /// The passkey is unknown, or what it said is not acceptable.
     PasskeyRefused = "passkey_refused", 401, "the passkey is refused";
+    /// The other provider has not let in whom it sent, or what came back is not acceptable.
+    OidcRefused = "oidc_refused", 401, "the sign-in at the other provider is refused";
     /// This changes how the account is opened: the password or a second factor has to be given again, and the one given is wrong.
     ProofRequired = "proof_required", 403, "prove again that it is you";
+    /// The sign-in at the other provider was right, and no account here belongs to it.
+    IdentityUnknown = "identity_unknown", 403, "no account belongs to this sign-in";
     /// A page of another origin sent this.
     CrossSite = "cross_site", 403, "the request comes from another site";
     /// The password was right, and an admin has disabled the account.
@@ -152,6 +156,8 @@ codes! {
     VersionConflict = "version_conflict", 409, "this version was published with other content";
     /// Blobs of the manifest have not been uploaded.
     BlobsMissing = "blobs_missing", 409, "upload the files first";
+    /// This sign-in at another provider opens another account.
+    IdentityTaken = "identity_taken", 409, "this sign-in opens another account";
     /// This passkey is registered, or the account has as many as allowed.
     PasskeyConflict = "passkey_conflict", 409, "the passkey can't be added to this account";
     /// The enclave is in a state that does not allow this.
@@ -184,6 +190,8 @@ codes! {
     OutcomeUnknown = "outcome_unknown", 503, "whether it was done is not known";
     /// What passwords are checked against can't be read, and the operator wants no unchecked one.
     PasswordsUnchecked = "passwords_unchecked", 503, "new passwords can't be checked now";
+    /// Another provider does not answer, or not as it should.
+    OidcUnavailable = "oidc_unavailable", 503, "the other provider does not answer";
     /// The controller does not answer.
     ControllerUnavailable = "controller_unavailable", 503, "server operations do not answer";
     /// It took too long here; whether it will be done is not known.

@@ -40,6 +40,10 @@ pub struct Options {
     pub tpm: TpmChoice,
     /// The facade's executable; beside our own if absent.
     pub facade: Option<PathBuf>,
+    /// How browsers reach the gateway; `https://localhost:PORT` if absent.
+    pub public_origin: Option<gateway::Origin>,
+    /// Other providers where people can sign in.
+    pub providers: Vec<oidc::ProviderConfig>,
     /// Whom to trust for a TPM device.
     pub endorsement: EndorsementAnchors,
     /// Runs apps also where this machine does not allow to isolate them.

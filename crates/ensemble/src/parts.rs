@@ -94,7 +94,12 @@ async fn start_parts(
     progress("starting controller, edge and gateway");
     let database = options.database.unwrap_or_else(|| DatabaseUrl::sqlite(layout.database()));
     let store = Store::open(&database).await.with_context(|| format!("open {database}"))?;
-    let (gateway, edge) = bind(layout, options.listen, &cell, store.clone(), tasks).await?;
+    let factors = gateway::Factors {
+        key_file: layout.factors_key(),
+        public_origin: options.public_origin,
+        providers: options.providers,
+    };
+    let (gateway, edge) = bind(layout, options.listen, factors, &cell, store.clone(), tasks).await?;
     let config = controller::Config {
         dangerous_failpoint: options.dangerous_failpoint,
         dangerous_unisolated_apps: options.dangerous_unisolated_apps,
@@ -133,6 +138,7 @@ async fn wait_for_verdict(layout: &Layout) -> Result<()> {
 async fn bind(
     layout: &Layout,
     listen: Option<SocketAddr>,
+    factors: gateway::Factors,
     cell: &Cell,
     store: Store,
     tasks: &Tasks,
@@ -163,7 +169,7 @@ async fn bind(
         licensing: gateway::Licensing::Off,
         license_key: layout.license_key(),
         hashing: gateway::Hashing::default(),
-        factors: gateway::Factors { key_file: layout.factors_key(), public_origin: None },
+        factors: factors.clone(),
         passwords: gateway::Passwords::default(),
         limits: gateway::Limits::default(),
         token_keys: gateway::TokenKeys::default(),

@@ -22,6 +22,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub listen: Option<SocketAddr>,
+    /// How browsers reach the gateway, `https://HOST[:PORT]`: passkeys are bound to the host. `https://localhost:PORT` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub public_origin: Option<gateway::Origin>,
+    /// Other providers where people can sign in (OpenID Connect).
+    pub providers: Vec<oidc::ProviderConfig>,
     /// The facade's executable; beside our own if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facade: Option<PathBuf>,

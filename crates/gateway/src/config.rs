@@ -73,6 +73,9 @@ pub struct Factors {
     /// How browsers reach the gateway: `https://HOST[:PORT]`. Passkeys are bound to the host. `https://localhost:PORT` where nothing is said.
     #[serde(default)]
     pub public_origin: Option<Origin>,
+    /// Other providers where people can sign in (OpenID Connect).
+    #[serde(default)]
+    pub providers: Vec<::oidc::ProviderConfig>,
 }
 
 /// Whether enclaves need a licence.

@@ -24,6 +24,7 @@ mod listen;
 mod marks;
 mod meta;
 mod names;
+mod oidc;
 mod origin;
 mod original;
 mod page;

@@ -10,8 +10,8 @@ use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
 use crate::{
-    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, meta, origin,
-    original, page, refusal, sessions, timeouts, unread, users,
+    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, meta, oidc,
+    origin, original, page, refusal, sessions, timeouts, unread, users,
 };
 
 /// The routes of one area.
@@ -49,6 +49,7 @@ fn all() -> Routes {
         .merge(factors::routes())
         .merge(device::routes())
         .merge(page::routes())
+        .merge(oidc::routes())
         .merge(audit::routes())
         .merge(admin::routes())
         .merge(blobs::routes())

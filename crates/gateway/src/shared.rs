@@ -25,6 +25,8 @@ use crate::{Config, Origin};
 const SERVICE: &str = "sealwright";
 /// Uploads that are written at one time.
 const UPLOADS: usize = 16;
+/// Requests to other providers at one time.
+const OUTWARD: usize = 16;
 
 /// What all routes share.
 pub(crate) struct Shared {
@@ -34,6 +36,9 @@ pub(crate) struct Shared {
     pub(crate) hasher: Hasher,
     pub(crate) sealing: SealingKey,
     pub(crate) origin: Origin,
+    pub(crate) providers: Vec<::oidc::Provider>,
+    /// Requests to those that are under way.
+    pub(crate) outward: Semaphore,
     pub(crate) limits: Limits,
     pub(crate) marks: Marks,
     pub(crate) tokens: Tokens,
@@ -67,6 +72,8 @@ impl Shared {
         let sealing =
             SealingKey::open_or_make(&config.factors.key_file).context("key file of second factors")?;
         let licenses = LicenseSigner::open(&config.license_key, &store).await?;
+        let providers = config.factors.providers.into_iter().map(::oidc::Provider::new);
+        let providers = providers.collect::<Result<_, _>>().context("providers of sign-ins")?;
         Ok(Self {
             store,
             blobs,
@@ -74,6 +81,8 @@ impl Shared {
             hasher,
             sealing,
             origin,
+            providers,
+            outward: Semaphore::new(OUTWARD),
             limits,
             marks: Marks::default(),
             tokens,

@@ -37,6 +37,8 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
             Tpm::Software => TpmChoice::Software,
             Tpm::Device(path) => TpmChoice::Device(path.clone()),
         },
+        public_origin: config.public_origin,
+        providers: config.providers,
         facade: config.facade,
         endorsement: ensemble::EndorsementAnchors {
             anchors: config.endorsement_anchors,

@@ -171,6 +171,7 @@ impl Store {
             return Err(StoreError::WrongState);
         }
         crate::sessions::revoke_others(&mut transaction, new.user, Some(new.keep), now).await?;
+        crate::devices::forget_approvals(&mut transaction, new.user).await?;
         crate::audit::append(&mut transaction, event).await?;
         transaction.commit().await
     }
@@ -234,7 +235,7 @@ impl Store {
     }
 }
 
-async fn insert(transaction: &mut Write, user: &User) -> Result<(), StoreError> {
+pub(crate) async fn insert(transaction: &mut Write, user: &User) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO users (id, name, password_hash, role, disabled_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
     )

@@ -258,6 +258,18 @@ impl Store {
     }
 }
 
+/// After a change of the password: devices that were let in and have not come yet stay out (CVE-2026-40934).
+pub(crate) async fn forget_approvals(transaction: &mut Write, user: &UserId) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE device_codes SET state = 'denied'
+         WHERE state = 'approved' AND session_id IN (SELECT id FROM sessions WHERE user_id = $1)",
+    )
+    .bind(user.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
 /// Nobody has decided: is the device too fast?
 async fn pending(
     mut transaction: Write,

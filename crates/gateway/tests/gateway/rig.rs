@@ -94,7 +94,7 @@ fn config(folder: &Path) -> Config {
         licensing: Licensing::Off,
         license_key: folder.join("license.key"),
         hashing: Hashing { threads: 2, queue: 64 },
-        factors: Factors { key_file: folder.join("factors.key"), public_origin: None },
+        factors: Factors { key_file: folder.join("factors.key"), public_origin: None, providers: Vec::new() },
         passwords: Passwords::default(),
         limits: Limits::default(),
         token_keys: TokenKeys::default(),
