@@ -12,7 +12,7 @@ export class OpenIdProvider {
     const provider = new OpenIdProvider();
     const made = spawnSync("openssl", [
       "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-      "-addext", "subjectAltName=DNS:localhost", "-keyout", join(folder, "op.key"), "-out", join(folder, "op.pem"),
+      "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", join(folder, "op.key"), "-out", join(folder, "op.pem"),
     ]);
     if (made.status !== 0) throw new Error(`openssl: ${made.stderr}`);
     provider.ca = join(folder, "op.pem");

@@ -283,3 +283,15 @@ async fn the_page_lets_the_browser_run_nothing_else() {
         }
     }
 }
+
+/// CVE-2026-40934: also the session that stays after a change of the password has let nobody in with the old one.
+#[tokio::test]
+async fn an_approval_dies_with_the_password() {
+    let rig = rig().await;
+    let alice = rig.user("alice", None).await;
+    let device = begin(&rig, None).await;
+    decide(&alice, "approve", &device).await.expect(StatusCode::NO_CONTENT);
+    let change = json!({"old_password": crate::rig::PASSWORD, "new_password": "quite another long password"});
+    alice.call(Method::PUT, "/v1/me/password", change).await.expect(StatusCode::NO_CONTENT);
+    error(&ask(&rig, None, code(&device)).await, "access_denied");
+}

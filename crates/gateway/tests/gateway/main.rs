@@ -14,6 +14,7 @@ mod key_rotation;
 mod licenses;
 mod limits;
 mod matrix;
+mod oidc;
 mod original;
 mod original_defects;
 mod passkeys;
