@@ -29,8 +29,13 @@ impl From<tonic::Status> for CertifyError {
 }
 
 impl CertifyError {
-    pub(crate) const fn code(&self) -> &'static str {
+    /// The signer's own code, which is all that its message says, where it refused; else ours.
+    pub(crate) fn code(&self) -> &str {
+        let is_code = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         match self {
+            Self::Signer(status) if !status.message().is_empty() && is_code(status.message()) => {
+                status.message()
+            }
             Self::Signer(_) => "signer_refused",
             Self::Seal(error) => error.code(),
             Self::Answer => "signer_answer",
@@ -47,7 +52,11 @@ pub(crate) struct Certifier {
 impl Certifier {
     pub(crate) fn new(socket: &Path) -> Self {
         let signer = SignerClient::new(proto::connect(socket));
-        Self { signer: signer.max_decoding_message_size(1 << 20).max_encoding_message_size(32 << 20) }
+        Self {
+            signer: signer
+                .max_decoding_message_size(1 << 20)
+                .max_encoding_message_size(evidence::MAX_MESSAGE),
+        }
     }
 
     /// A certificate for the key in the CSR, which must be the enclave's pinned key. Leaf first, DER.

@@ -265,6 +265,11 @@ async fn start_enclave(
     if request.incarnation == 0 || !name_is_sane {
         return Err(malformed("incarnation or dns_name is out of range"));
     }
+    if lock(&shared.node.journal).log().is_nearly_full() {
+        tracing::error!("the enclave log is nearly full: restart the node to begin a new one");
+        let detail = "the enclave log is nearly full; nothing new is started before the node is";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_full", detail));
+    }
     let event = Event::Start(Start {
         enclave: request.enclave_id,
         incarnation: request.incarnation,

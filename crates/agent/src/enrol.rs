@@ -227,7 +227,7 @@ pub(crate) async fn keep(
 ) {
     let mut verifier = VerifierClient::new(proto::connect(&verifier_socket))
         .max_decoding_message_size(1 << 20)
-        .max_encoding_message_size(64 << 20);
+        .max_encoding_message_size(evidence::MAX_MESSAGE);
     loop {
         let done = step(&mut verifier, &node, &sealer, &node_name, &enrolled, &verdict).await;
         let pause = match done {

@@ -100,6 +100,8 @@ codes! {
     KnownPassword = "known_password", 400, "the password is easy to guess";
     /// A plan's terms are out of bounds.
     InvalidTerms = "invalid_terms", 400, "the terms are not allowed";
+    /// An idle timeout, a greatest age or an extension is outside the operator's bounds.
+    InvalidLifetime = "invalid_lifetime", 400, "the time is not allowed";
     /// A digest is not 64 lower-case hex.
     InvalidDigest = "invalid_digest", 400, "the digest is not SHA-256 in lower-case hex";
     /// Uploaded bytes have another digest than their path says.
@@ -170,6 +172,8 @@ codes! {
     QuotaExceeded = "quota_exceeded", 409, "no more enclaves allowed";
     /// A request with the same `Idempotency-Key` is being done; see `Retry-After`.
     IdempotencyRunning = "idempotency_running", 409, "a request with this key is being done";
+    /// The user stores as many bytes as allowed.
+    StorageQuotaExceeded = "storage_quota_exceeded", 409, "no more files allowed";
     /// The body exceeds its bound.
     TooLarge = "too_large", 413, "the body is too large";
     /// The body's media type is not the one needed.
@@ -178,6 +182,8 @@ codes! {
     IdempotencyMismatch = "idempotency_mismatch", 422, "the key was used for another request";
     /// Too many attempts at this account or its second factors, from this address, or devices that wait; see `Retry-After`.
     TooManyAttempts = "too_many_attempts", 429, "too many attempts";
+    /// Enclaves are started too often; see `Retry-After`.
+    TooManyStarts = "too_many_starts", 429, "too many starts";
     /// Our fault; the request id leads to the cause.
     Internal = "internal", 500, "an error of ours";
     /// Too much work at once; see `Retry-After`.
@@ -192,6 +198,8 @@ codes! {
     PasswordsUnchecked = "passwords_unchecked", 503, "new passwords can't be checked now";
     /// Another provider does not answer, or not as it should.
     OidcUnavailable = "oidc_unavailable", 503, "the other provider does not answer";
+    /// The node has no room for another enclave now; see `Retry-After`.
+    NoCapacity = "no_capacity", 503, "no capacity";
     /// The controller does not answer.
     ControllerUnavailable = "controller_unavailable", 503, "server operations do not answer";
     /// It took too long here; whether it will be done is not known.

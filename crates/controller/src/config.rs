@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lifecycle::Deadlines;
 use names::{SpiffeId, TrustDomain};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,13 @@ pub struct Config {
     /// Runs apps also where the machine does not allow what keeps them apart from each other and from it.
     #[serde(default)]
     pub dangerous_unisolated_apps: bool,
+    /// The node on which it starts processes. Controllers of one node on one database take over from each other; each needs
+    /// folders, sockets and user ids of its own.
+    #[serde(default = "default_node")]
+    pub node: String,
+    /// How much it does at once, and how long it waits.
+    #[serde(default)]
+    pub limits: Limits,
     /// Ends the process at a named step, to show that the next start mends it. For tests.
     #[serde(default)]
     pub dangerous_failpoint: Option<Failpoint>,
@@ -56,10 +64,46 @@ pub enum Failpoint {
     AfterRecord,
     /// The facade is ready; the row does not say so yet.
     AfterReady,
+    /// An enclave is to be stopped; nothing was done.
+    StopBegun,
+    /// The agent has logged the end.
+    StopRetracted,
+    /// The processes have ended; the row does not say so yet.
+    StopEnded,
+    /// An enclave that is to be deleted has ended; its folder is there.
+    DeleteEnded,
+    /// Its folder is gone; its row is there.
+    DeleteRemoved,
+}
+
+/// How much a controller does at once, and how long it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Starts at one time.
+    pub starts: usize,
+    /// Starts that wait; more are refused.
+    pub queue: usize,
+    /// Enclaves that run, start or wait; more are refused.
+    pub enclaves: usize,
+    /// Seconds after which a controller that shows no life is given up.
+    pub lease: u64,
+    /// Seconds for each state that is no rest.
+    pub deadlines: Deadlines,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { starts: 8, queue: 128, enclaves: 1024, lease: 15, deadlines: Deadlines::default() }
+    }
 }
 
 /// The user ids that enclaves get where the configuration says nothing.
 pub const DEFAULT_UID_BASE: u32 = sandbox::DEFAULT_BASE;
+
+fn default_node() -> String {
+    "local".to_owned()
+}
 
 const fn default_uid_base() -> u32 {
     DEFAULT_UID_BASE

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use names::{Digest, EnclaveId};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use workload::Manifest;
 use workload::launch::FacadeExit;
 
@@ -93,13 +95,48 @@ pub enum DriverError {
     Stopped,
 }
 
+impl DriverError {
+    /// The stable code below the step that failed, where there is one.
+    #[must_use]
+    pub fn cause(&self) -> Option<&'static str> {
+        let of_io = |error: &std::io::Error| match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Some("disk-full"),
+            _ => None,
+        };
+        let of_blob = |error: &packing::BlobError| match error {
+            packing::BlobError::Missing(_) => Some("blob-missing"),
+            packing::BlobError::Mismatch { .. } | packing::BlobError::TooLarge => Some("blob-changed"),
+            packing::BlobError::Io { source, .. } => of_io(source),
+        };
+        match self {
+            Self::Copy(packing::CopyError::Blob(error)) | Self::Blobs(error) => of_blob(error),
+            Self::Copy(packing::CopyError::Content { .. } | packing::CopyError::Differs(_)) => {
+                Some("blob-changed")
+            }
+            Self::Copy(packing::CopyError::Io { source, .. }) | Self::File { source, .. } => of_io(source),
+            Self::Spawn(error) => of_io(error),
+            Self::NoUid => Some("no-user-id"),
+            Self::Closed { .. } => Some("folder-closed"),
+            Self::NotIsolated(missing) => Some(missing.step),
+            Self::Groups(_) => Some("control-groups"),
+            Self::Launch(_) | Self::Stopped => None,
+        }
+    }
+}
+
 /// A running instance. Dropping it ends it, hard.
-pub trait Instance: Send {
+pub trait Instance: Send + Sync {
     /// The process that holds it.
     fn process(&self) -> store::Process;
 
     /// Waits for the instance's word that it is ready; `Err` is how it ended instead.
     fn ready(&mut self) -> Pending<'_, Result<(), Exit>>;
+
+    /// When it was last used, as its facade says. Only its owner is harmed by a lie.
+    fn activity(&self) -> watch::Receiver<Instant>;
+
+    /// The stable code that its facade gave for its end, if it gave one.
+    fn cause(&self) -> Option<String>;
 
     /// Waits until it has ended by itself.
     fn ended(&mut self) -> Pending<'_, Exit>;

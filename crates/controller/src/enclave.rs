@@ -1,37 +1,38 @@
 //! One task for each enclave: it alone starts, watches and ends it, so that nothing is done twice.
+//!
+//! What it does is what the row says: commands only tell it to look. It writes only under its claim of the row.
+
+mod answers;
+mod life;
 
 use std::sync::Arc;
 
-use api::enclaves::State;
+use lifecycle::{Event, Life, State};
 use names::EnclaveId;
 use server::Tasks;
-use store::Desired;
+use store::{Claim, Desired, Enclave as Row, Note, StoreError};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use crate::operations::{Attempt, Failed, Live, Parts, exit_reason};
+use crate::operations::{Attempt, Failed, Parts, Started, exit_failed, failed, now};
 use crate::reason::Reason;
 use crate::stages::Stages;
+use crate::starts::{Room, Waiting};
+use life::Live;
+
+pub(crate) use answers::{Unstartable, Where};
 
 /// Commands that may wait for one enclave.
 const WAITING: usize = 16;
 
 /// What may be asked of an enclave's task.
 enum Command {
+    /// Start it, or join its start, or find it running.
     Start(oneshot::Sender<Result<Stages, Unstartable>>),
-    Stop { reason: String, done: oneshot::Sender<()> },
-}
-
-/// Why a start is not even tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unstartable {
-    /// There is no such row.
-    NotFound,
-    /// Its user does not want it to run.
-    NotWanted,
-    /// The store does not answer.
-    Store,
-    /// The controller is stopping.
-    Stopping,
+    /// Do what its row says.
+    Settle { reason: String, done: oneshot::Sender<Where> },
+    /// Others have given this controller up: end what runs and write nothing.
+    Surrender(oneshot::Sender<Where>),
 }
 
 /// A way to an enclave's task.
@@ -41,33 +42,43 @@ pub(crate) struct Enclave {
 }
 
 impl Enclave {
-    pub(crate) fn follow(id: EnclaveId, parts: Arc<Parts>, tasks: &Tasks) -> Self {
+    /// Starts the task. `working` is held until it has ended.
+    pub(crate) fn follow(id: EnclaveId, parts: Arc<Parts>, tasks: &Tasks, working: mpsc::Sender<()>) -> Self {
         let (commands, queue) = mpsc::channel(WAITING);
         let stopping = tasks.stopping();
         tasks.spawn(async move {
-            let mut keeper = Keeper { id, parts, queue, live: None, stages: Stages::new() };
+            let mut keeper =
+                Keeper { id, parts, queue, live: None, stages: Stages::new(), born: Instant::now() };
             tokio::select! {
                 () = keeper.work() => {}
                 () = stopping => {}
             }
             keeper.end_with_the_controller().await;
+            drop(working);
         });
         Self { commands }
     }
 
-    /// Starts the enclave, or joins a start, or finds it running.
-    pub(crate) async fn start(&self) -> Result<Stages, Unstartable> {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unstartable> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Start(reply)).await.map_err(|_| Unstartable::Stopping)?;
-        answer.await.map_err(|_| Unstartable::Stopping)?
+        self.commands.send(command(reply)).await.map_err(|_| Unstartable::Stopping)?;
+        answer.await.map_err(|_| Unstartable::Stopping)
     }
 
-    /// Ends the enclave and waits until it has ended.
-    pub(crate) async fn stop(&self, reason: &str) -> Result<(), Unstartable> {
-        let (done, answer) = oneshot::channel();
-        let stop = Command::Stop { reason: reason.to_owned(), done };
-        self.commands.send(stop).await.map_err(|_| Unstartable::Stopping)?;
-        answer.await.map_err(|_| Unstartable::Stopping)
+    /// Starts the enclave, or joins a start, or finds it running.
+    pub(crate) async fn start(&self) -> Result<Stages, Unstartable> {
+        self.ask(Command::Start).await?
+    }
+
+    /// Does what the row says, and waits until it is done.
+    pub(crate) async fn settle(&self, reason: &str) -> Result<Where, Unstartable> {
+        let reason = reason.to_owned();
+        self.ask(|done| Command::Settle { reason, done }).await
+    }
+
+    /// Ends what runs and writes nothing.
+    pub(crate) async fn surrender(&self) -> Result<Where, Unstartable> {
+        self.ask(Command::Surrender).await
     }
 }
 
@@ -77,32 +88,56 @@ struct Keeper {
     queue: mpsc::Receiver<Command>,
     live: Option<Live>,
     stages: Stages,
+    born: Instant,
 }
 
-enum Event {
+enum Happened {
     Command(Option<Command>),
-    Ended(Reason),
+    Ended(Failed),
+    Used,
+    Time,
 }
 
 impl Keeper {
+    /// Seconds of a clock that nobody sets.
+    fn clock(&self) -> u64 {
+        self.born.elapsed().as_secs()
+    }
+
     async fn work(&mut self) {
         loop {
-            let event = match &mut self.live {
-                None => Event::Command(self.queue.recv().await),
-                Some(live) => tokio::select! {
-                    command = self.queue.recv() => Event::Command(command),
-                    exit = live.instance.ended() => Event::Ended(exit_reason(exit)),
-                },
-            };
-            match event {
-                Event::Command(None) => return,
-                Event::Command(Some(Command::Start(reply))) => self.start(reply).await,
-                Event::Command(Some(Command::Stop { reason, done })) => {
-                    self.stop(&reason).await;
-                    // Who asked may have gone; the enclave has ended all the same.
-                    done.send(()).ok();
+            let happened = match &mut self.live {
+                None => Happened::Command(self.queue.recv().await),
+                Some(live) => {
+                    let next = live.next(self.born);
+                    tokio::select! {
+                        command = self.queue.recv() => Happened::Command(command),
+                        exit = live.instance.ended() => Happened::Ended(exit_failed(exit, live.instance.cause())),
+                        Ok(()) = live.activity.changed() => Happened::Used,
+                        () = at(next) => Happened::Time,
+                    }
                 }
-                Event::Ended(reason) => self.ended_by_itself(reason).await,
+            };
+            match happened {
+                Happened::Command(None) => return,
+                Happened::Command(Some(command)) => self.obey(command).await,
+                Happened::Ended(failed) => self.ended_by_itself(failed).await,
+                Happened::Used | Happened::Time => self.look_at_the_clock().await,
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Start(reply) => self.start(reply).await,
+            Command::Settle { reason, done } => {
+                let place = self.settle(&reason).await;
+                // Who asked may have gone; it is done all the same.
+                done.send(place).ok();
+            }
+            Command::Surrender(done) => {
+                self.surrender().await;
+                done.send(Where::Here).ok();
             }
         }
     }
@@ -112,107 +147,237 @@ impl Keeper {
             reply.send(Ok(self.stages.clone())).ok();
             return;
         }
-        let row = match self.parts.store.enclave(&self.id).await {
-            Ok(Some(row)) => row,
-            Ok(None) => return drop(reply.send(Err(Unstartable::NotFound))),
-            Err(_) => return drop(reply.send(Err(Unstartable::Store))),
-        };
-        if row.desired != Desired::Running {
-            return drop(reply.send(Err(Unstartable::NotWanted)));
+        match self.take_a_place().await {
+            Err(why) => drop(reply.send(Err(why))),
+            Ok((row, claim, room, waiting)) => {
+                self.stages = Stages::new();
+                reply.send(Ok(self.stages.clone())).ok();
+                self.try_start(&row, &claim, room, waiting).await;
+            }
         }
-        let now = crate::operations::now();
-        if self.parts.store.set_state(&self.id, row.state, State::Starting, None, now).await.is_err() {
-            return drop(reply.send(Err(Unstartable::NotWanted)));
-        }
-        self.stages = Stages::new();
-        reply.send(Ok(self.stages.clone())).ok();
-        self.try_start(&row).await;
     }
 
-    /// Brings it up, while listening for whoever joins or cancels.
-    async fn try_start(&mut self, row: &store::Enclave) {
+    /// Claims the row, ends what a former controller left, and gets in line.
+    async fn take_a_place(&self) -> Result<(Row, Claim, Room, Waiting), Unstartable> {
+        let (claim, row) = self.claim().await?.ok_or(Unstartable::Elsewhere)?;
+        if row.desired != Desired::Running {
+            return Err(Unstartable::NotWanted);
+        }
+        self.end_leftovers(&row, &claim).await;
+        match row.state {
+            State::Pending => {}
+            State::Starting | State::Running => {
+                let note = Note::stage("pending", "its controller ended; it is started anew", 0);
+                self.parts.change(&self.id, &claim, Event::Requeue, &note).await?;
+            }
+            State::Stopping | State::Stopped | State::Failed | State::Deleting | State::Deleted => {
+                return Err(Unstartable::NotWanted);
+            }
+        }
+        match self.parts.starts.enqueue(&row.user, self.id) {
+            Ok((room, waiting)) => Ok((row, claim, room, waiting)),
+            Err(_) => {
+                let full = failed(Reason::NoCapacity, Reason::NoCapacity.sentence());
+                self.parts.note_change(&self.id, &claim, Event::Fail, &full.note()).await;
+                Err(Unstartable::NoCapacity)
+            }
+        }
+    }
+
+    async fn claim(&self) -> Result<Option<(Claim, Row)>, StoreError> {
+        self.parts.store.claim(&self.id, &self.parts.myself(), &self.parts.config.node).await
+    }
+
+    /// Ends what a former run left over: nothing of ours runs, so whatever the row names is not ours.
+    async fn end_leftovers(&self, row: &Row, claim: &Claim) {
+        if let Some(process) = row.process {
+            // The kernel has ended it with its parent; this is for a kernel that has not, and a parent that lives.
+            self.parts.driver.reap(process);
+            self.parts.forget_process(&row.id, claim, row.incarnation).await;
+        }
+        let announced =
+            matches!(row.state, State::Starting | State::Running | State::Stopping | State::Deleting);
+        if row.incarnation > 0 && announced {
+            self.parts.retract(&row.id, row.incarnation, "controller-restarted").await;
+        }
+    }
+
+    /// Brings it up, while listening for whoever joins or cancels, and to the deadlines.
+    async fn try_start(&mut self, row: &Row, claim: &Claim, room: Room, waiting: Waiting) {
         let mut attempt = Attempt::default();
-        let mut cancelled = None;
-        let outcome = {
-            let bring_up = self.parts.bring_up(row, &self.stages, &mut attempt);
-            tokio::pin!(bring_up);
-            loop {
-                tokio::select! {
-                    outcome = &mut bring_up => break outcome,
-                    command = self.queue.recv() => match command {
-                        Some(Command::Start(reply)) => drop(reply.send(Ok(self.stages.clone()))),
-                        Some(Command::Stop { reason, done }) => {
-                            cancelled = Some((reason, done));
-                            let message = "it was stopped while it started".to_owned();
-                            break Err(Failed { reason: Reason::Cancelled, message });
+        let mut asked = Vec::new();
+        let outcome = self.work_on_start(row, claim, waiting, &mut attempt, &mut asked).await;
+        match outcome {
+            Ok(started) => self.is_up(row, claim, started, room).await,
+            Err(failed) => {
+                tracing::warn!(enclave = %self.id, reason = failed.reason.code(), message = failed.message, "not started");
+                self.parts.undo(&self.id, claim, attempt, failed.reason.code()).await;
+                drop(room);
+                if failed.reason != Reason::TakenOver {
+                    self.came_to_an_end(claim, &failed).await;
+                }
+                self.stages.failed(&failed);
+            }
+        }
+        for done in asked {
+            done.send(Where::Here).ok();
+        }
+    }
+
+    async fn work_on_start(
+        &mut self,
+        row: &Row,
+        claim: &Claim,
+        waiting: Waiting,
+        attempt: &mut Attempt,
+        asked: &mut Vec<oneshot::Sender<Where>>,
+    ) -> Result<Started, Failed> {
+        let (parts, stages, born) = (Arc::clone(&self.parts), self.stages.clone(), self.born);
+        let deadlines = parts.config.limits.deadlines;
+        let mut life = Life::new(self.clock());
+        let mut seen = stages.watch();
+        let bring_up = async {
+            let turn = parts.wait_for_turn(&row.id, claim, &waiting, &stages).await?;
+            drop(waiting);
+            let started = parts.bring_up(row, claim, &stages, attempt).await;
+            drop(turn);
+            started
+        };
+        tokio::pin!(bring_up);
+        loop {
+            let overdue = life.deadline(&deadlines).map(|(at, _)| at);
+            tokio::select! {
+                outcome = &mut bring_up => return outcome,
+                command = self.queue.recv() => match command {
+                    Some(Command::Start(reply)) => drop(reply.send(Ok(stages.clone()))),
+                    Some(Command::Settle { done, .. }) => {
+                        asked.push(done);
+                        if !parts.is_wanted(&row.id).await {
+                            return Err(failed(Reason::Cancelled, Reason::Cancelled.sentence()));
                         }
-                        None => {
-                            let message = "the controller is stopping".to_owned();
-                            break Err(Failed { reason: Reason::Cancelled, message });
-                        }
-                    },
+                    }
+                    Some(Command::Surrender(done)) => {
+                        asked.push(done);
+                        return Err(failed(Reason::TakenOver, Reason::TakenOver.sentence()));
+                    }
+                    None => return Err(failed(Reason::TakenOver, "the controller is stopping")),
+                },
+                Ok(()) = seen.changed() => {
+                    let now = born.elapsed().as_secs();
+                    if seen.borrow_and_update().last().is_some_and(|stage| stage.name != "queue") {
+                        let event = if life.state == State::Pending { Event::Begin } else { Event::Progress };
+                        life = life.on(event, now, &deadlines).map_or(life, |(life, _)| life);
+                    }
+                }
+                () = at(overdue.map(|at| born + std::time::Duration::from_secs(at))) => {
+                    let Some((_, overdue)) = life.deadline(&deadlines) else { continue };
+                    let reason = Reason::from(overdue);
+                    return Err(failed(reason, reason.sentence()));
                 }
             }
-        };
-        match outcome {
-            Ok(live) => {
-                tracing::info!(enclave = %self.id, incarnation = live.incarnation, "running");
-                self.live = Some(live);
+            // Who asked for what is going on anyway need not wait for its end.
+            for done in asked.drain(..) {
+                done.send(Where::Here).ok();
             }
-            Err(Failed { reason, message }) => {
-                tracing::warn!(enclave = %self.id, reason = reason.code(), message, "not started");
-                self.parts.undo(&self.id, attempt, reason.code()).await;
-                let code = Some(reason.code());
-                self.parts.move_row(&self.id, State::Starting, State::Failed, code).await;
-                self.stages.failed(reason, &message);
-            }
-        }
-        if let Some((reason, done)) = cancelled {
-            self.stop(&reason).await;
-            done.send(()).ok();
         }
     }
 
-    /// No more evidence, no more route, then the end of the processes.
-    async fn stop(&mut self, reason: &str) {
-        if let Some(mut live) = self.live.take() {
-            self.parts.move_row(&self.id, State::Running, State::Stopping, None).await;
-            self.parts.retract(&self.id, live.incarnation, reason).await;
-            self.parts.routes.remove(&live.host);
-            live.instance.stop().await;
-            self.parts.forget_process(&self.id, live.incarnation).await;
-            self.parts.move_row(&self.id, State::Stopping, State::Stopped, None).await;
-            tracing::info!(enclave = %self.id, reason, "stopped");
-            return;
+    /// A start or an enclave has ended badly, unless somebody wanted its end meanwhile.
+    async fn came_to_an_end(&mut self, claim: &Claim, failed: &Failed) {
+        if failed.reason == Reason::Cancelled || !self.parts.is_wanted(&self.id).await {
+            self.settle(failed.reason.code()).await;
+        } else {
+            self.parts.note_change(&self.id, claim, Event::Fail, &failed.note()).await;
         }
+    }
+
+    /// Does what the row says.
+    async fn settle(&mut self, reason: &str) -> Where {
+        let Ok(Some(row)) = self.parts.store.enclave(&self.id).await else { return Where::Here };
+        if row.desired == Desired::Running {
+            if let Some(until) = row.extend_until {
+                self.extend(until.saturating_sub(now())).await;
+            }
+            return Where::Here;
+        }
+        let claim = match self.live.take() {
+            Some(live) => {
+                let claim = live.claim;
+                if !self.end(live, reason).await {
+                    return Where::Here;
+                }
+                claim
+            }
+            None => match self.claim().await {
+                Ok(Some((claim, row))) => {
+                    self.end_leftovers(&row, &claim).await;
+                    claim
+                }
+                Ok(None) => return Where::Elsewhere,
+                Err(_) => return Where::Here,
+            },
+        };
+        self.ended(&claim, reason).await;
+        Where::Here
+    }
+
+    /// Nothing of it runs any more: what that means is in the row as it is now.
+    async fn ended(&self, claim: &Claim, reason: &str) {
         let Ok(Some(row)) = self.parts.store.enclave(&self.id).await else { return };
         match row.state {
-            State::Stopped | State::Deleting | State::Deleted => {}
-            State::Pending | State::Failed | State::Stopping => {
-                self.parts.move_row(&self.id, row.state, State::Stopped, None).await;
+            State::Stopping | State::Stopped | State::Failed => {
+                let note = Note::says(&format!("it has ended: {reason}"));
+                self.parts.note_change(&self.id, claim, Event::Ended, &note).await;
+                tracing::info!(enclave = %self.id, reason, "stopped");
             }
-            State::Starting | State::Running => {
-                self.parts.move_row(&self.id, row.state, State::Stopping, None).await;
-                self.parts.move_row(&self.id, State::Stopping, State::Stopped, None).await;
-            }
+            State::Deleting => self.parts.remove(&self.id, claim).await,
+            // It is wanted again already.
+            State::Pending | State::Starting | State::Running | State::Deleted => {}
         }
     }
 
-    async fn ended_by_itself(&mut self, reason: Reason) {
+    /// No more evidence, no more route, then the end of the processes. Whether they have ended.
+    async fn end(&self, live: Live, reason: &str) -> bool {
+        let (claim, incarnation) = (live.claim, live.incarnation);
+        if self.parts.end_instance(&self.id, live.host, incarnation, live.instance, reason).await {
+            self.parts.forget_process(&self.id, &claim, incarnation).await;
+            return true;
+        }
+        let failed = failed(Reason::NotStopped, Reason::NotStopped.sentence());
+        self.parts.note_change(&self.id, &claim, Event::Fail, &failed.note()).await;
+        false
+    }
+
+    async fn ended_by_itself(&mut self, failed: Failed) {
         let Some(live) = self.live.take() else { return };
-        tracing::warn!(enclave = %self.id, reason = reason.code(), "ended by itself");
-        self.parts.routes.remove(&live.host);
-        self.parts.retract(&self.id, live.incarnation, reason.code()).await;
-        self.parts.forget_process(&self.id, live.incarnation).await;
-        self.parts.move_row(&self.id, State::Running, State::Failed, Some(reason.code())).await;
+        tracing::warn!(enclave = %self.id, reason = failed.reason.code(), "ended by itself");
+        self.parts.routes.remove(&live.host, &self.parts.driver.address(&self.id));
+        self.parts.retract(&self.id, live.incarnation, failed.reason.code()).await;
+        self.parts.forget_process(&self.id, &live.claim, live.incarnation).await;
+        self.came_to_an_end(&live.claim, &failed).await;
+    }
+
+    /// Somebody else may have the enclave by now: what runs here ends, and no row is written.
+    async fn surrender(&mut self) {
+        let Some(live) = self.live.take() else { return };
+        tracing::error!(enclave = %self.id, "ended: this controller was given up");
+        self.parts.end_instance(&self.id, live.host, live.incarnation, live.instance, "taken-over").await;
     }
 
     /// The controller stops: the enclave ends, its row stays, so that the next start brings it back.
     async fn end_with_the_controller(&mut self) {
         if let Some(mut live) = self.live.take() {
-            self.parts.routes.remove(&live.host);
+            self.parts.routes.remove(&live.host, &self.parts.driver.address(&self.id));
             live.instance.stop().await;
-            self.parts.forget_process(&self.id, live.incarnation).await;
+            self.parts.forget_process(&self.id, &live.claim, live.incarnation).await;
         }
+    }
+}
+
+/// Waits for a moment; for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

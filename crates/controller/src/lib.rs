@@ -10,19 +10,21 @@
 
 mod config;
 mod driver;
+mod elsewhere;
 mod enclave;
 mod folder;
 mod licences;
 mod operations;
 mod process;
 mod reason;
-mod reconcile;
+mod rounds;
 mod routes;
 mod service;
 mod spawner;
 mod stages;
+mod starts;
 
-pub use config::{Config, DEFAULT_UID_BASE, Failpoint};
+pub use config::{Config, DEFAULT_UID_BASE, Failpoint, Limits};
 pub use driver::{Driver, DriverError, Exit, Instance, Plan};
 pub use process::ProcessDriver;
 pub use reason::Reason;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use lifecycle::{Event, StopReason};
 use names::EnclaveId;
 use server::telemetry::chain;
-use store::{Store, StoreError};
+use store::{By, Note, Store, StoreError};
 
 use crate::enclave::Enclave;
 use crate::operations::now;
@@ -34,8 +35,10 @@ async fn look(
             continue;
         }
         tracing::info!(enclave = %stop.enclave, reason = stop.why.as_str(), "stopped by its licence");
-        store.want_stopped(&stop.enclave, now).await?;
-        if enclave(stop.enclave).stop(stop.why.as_str()).await.is_ok() {
+        let message = format!("stopped by its licence: {}", stop.why.as_str());
+        let note = Note { stop_reason: Some(StopReason::License), ..Note::says(&message) };
+        store.change(&stop.enclave, By::User, Event::Stop, &note, now).await?;
+        if enclave(stop.enclave).settle(stop.why.as_str()).await.is_ok() {
             store.license_stopped(&stop, now).await?;
         }
     }

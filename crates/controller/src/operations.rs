@@ -1,24 +1,30 @@
 //! The steps of a start and of an end, in their order, and what each leaves behind when it fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use api::enclaves::State;
 use api::node::{BindProcess, StartEnclave, StopEnclave};
+use lifecycle::Event;
 use names::{Digest, EnclaveId};
 use node_api::{Admin, CallError};
 use server::telemetry::chain;
-use store::{Enclave as Row, Store, StoreError};
+use store::{By, Claim, ControllerId, Desired, Enclave as Row, Note, Store, StoreError};
 use workload::Manifest;
 
 use crate::config::{Config, Failpoint};
-use crate::driver::{Driver, Exit, Instance, Plan};
+use crate::driver::{Driver, DriverError, Exit, Instance, Plan};
 use crate::reason::Reason;
 use crate::routes::Routes;
 use crate::stages::Stages;
+use crate::starts::{Starts, Turn, Waiting};
 
 /// Longest time from spawn to the facade's word that it is ready.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// How long the agent may take to hear of an end: what can't be told is ended all the same.
+const RETRACT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often a place in the queue is told, at most.
+const QUEUE_NEWS: Duration = Duration::from_millis(500);
 
 /// What all operations share.
 pub(crate) struct Parts {
@@ -27,22 +33,63 @@ pub(crate) struct Parts {
     pub(crate) agent: Admin,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) routes: Routes,
+    pub(crate) starts: Starts,
+    /// This run; another one after it was given up by others.
+    pub(crate) myself: Mutex<ControllerId>,
 }
 
 /// A start that did not come to its end: why, and the sentence for people.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) reason: Reason,
+    pub(crate) cause: Option<String>,
     pub(crate) message: String,
 }
 
-fn failed(reason: Reason, message: impl Into<String>) -> Failed {
-    Failed { reason, message: message.into() }
+impl Failed {
+    pub(crate) fn note(&self) -> Note {
+        Note {
+            reason: Some(self.reason.code().to_owned()),
+            cause: self.cause.clone(),
+            ..Note::stage("failed", &self.message, 100)
+        }
+    }
+
+    fn because(self, cause: Option<&str>) -> Self {
+        Self { cause: cause.map(str::to_owned), ..self }
+    }
+}
+
+pub(crate) fn failed(reason: Reason, message: impl Into<String>) -> Failed {
+    Failed { reason, cause: None, message: message.into() }
 }
 
 fn store_failed(error: &StoreError) -> Failed {
-    failed(Reason::Store, format!("the store did not take a change: {}", chain(error)))
+    match error {
+        StoreError::WrongState => failed(Reason::Cancelled, "it was stopped while it started"),
+        StoreError::ClaimLost => failed(Reason::TakenOver, "another controller has taken it over"),
+        _ => failed(Reason::Store, format!("the store did not take a change: {}", chain(error))),
+    }
 }
+
+fn driver_failed(reason: Reason, error: &DriverError) -> Failed {
+    failed(reason, chain(error)).because(error.cause())
+}
+
+fn agent_failed(error: &CallError) -> Failed {
+    match error {
+        CallError::Refused { code, .. } if code == LOG_FULL => failed(Reason::LogFull, chain(error)),
+        CallError::Refused { code, .. } => failed(Reason::NotAnnounced, chain(error)).because(Some(code)),
+        CallError::Connect { .. }
+        | CallError::Http(_)
+        | CallError::Body(_)
+        | CallError::Deadline
+        | CallError::Form(_) => failed(Reason::NotAnnounced, chain(error)).because(Some("agent-unreachable")),
+    }
+}
+
+/// The agent's code for a log that has no room for another start.
+const LOG_FULL: &str = "log_full";
 
 /// How far a start has come: what must be undone if it ends here.
 #[derive(Default)]
@@ -55,48 +102,78 @@ pub(crate) struct Attempt {
     pub(crate) instance: Option<Box<dyn Instance>>,
 }
 
-/// A running enclave.
-pub(crate) struct Live {
+/// What a start brings about.
+pub(crate) struct Started {
     pub(crate) instance: Box<dyn Instance>,
     pub(crate) incarnation: u64,
     pub(crate) host: String,
 }
 
 impl Parts {
-    /// Brings an enclave from its row to `running`, a stage at a time.
+    pub(crate) fn myself(&self) -> ControllerId {
+        *self.myself.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies an event to a claimed row.
+    pub(crate) async fn change(
+        &self,
+        id: &EnclaveId,
+        claim: &Claim,
+        event: Event,
+        note: &Note,
+    ) -> Result<(), StoreError> {
+        self.store.change(id, By::Claim(claim), event, note, now()).await.map(drop)
+    }
+
+    /// The same where nothing depends on it; a row that has moved meanwhile is left as it is.
+    pub(crate) async fn note_change(&self, id: &EnclaveId, claim: &Claim, event: Event, note: &Note) {
+        if let Err(error) = self.change(id, claim, event, note).await {
+            tracing::warn!(enclave = %id, ?event, error = %chain(&error), "row not moved");
+        }
+    }
+
+    /// Brings an enclave whose turn has come to `running`, a stage at a time.
     pub(crate) async fn bring_up(
         &self,
         row: &Row,
+        claim: &Claim,
         stages: &Stages,
         attempt: &mut Attempt,
-    ) -> Result<Live, Failed> {
-        stages.say("prepare", "making the measured copy of the app's file system", 10);
-        let plan = self.plan(row).await?;
+    ) -> Result<Started, Failed> {
+        let stage = async |event, name, message, progress: u32| {
+            let note = Note::stage(name, message, progress.into());
+            self.change(&row.id, claim, event, &note).await.map_err(|error| store_failed(&error))?;
+            stages.say(name, message, progress);
+            Ok::<_, Failed>(())
+        };
+        stage(Event::Begin, "prepare", "making the measured copy of the app's file system", 10).await?;
+        let plan = self.plan(row, claim).await?;
         self.config.failpoint(Failpoint::AfterRow);
         let copied = self.driver.prepare(&plan).await;
-        copied.map_err(|error| failed(Reason::CopyFailed, chain(&error)))?;
+        copied.map_err(|error| driver_failed(Reason::CopyFailed, &error))?;
         self.config.failpoint(Failpoint::AfterCopy);
 
-        stages.say("log", "announcing the start in the node's measured log", 40);
+        stage(Event::Progress, "log", "announcing the start in the node's measured log", 40).await?;
         self.announce(&plan, attempt).await?;
         self.config.failpoint(Failpoint::AfterAnnouncement);
 
-        stages.say("spawn", "starting facade and app", 50);
-        self.spawn(&plan, attempt).await?;
+        stage(Event::Progress, "spawn", "starting facade and app", 50).await?;
+        self.spawn(&plan, claim, attempt).await?;
 
-        stages.say("certify", "the enclave makes its key, attests, and gets its certificate", 70);
+        stage(Event::Progress, "certify", "the enclave makes its key, attests, and gets its certificate", 70)
+            .await?;
         wait_ready(attempt).await?;
         self.config.failpoint(Failpoint::AfterReady);
 
-        let running = self.store.set_state(&row.id, State::Starting, State::Running, None, now()).await;
-        running.map_err(|error| store_failed(&error))?;
+        let note = Note::stage("ready", "the enclave answers", 100);
+        self.change(&row.id, claim, Event::Ready, &note).await.map_err(|error| store_failed(&error))?;
         let instance = attempt.instance.take().ok_or_else(ended)?;
         self.routes.add(&plan.host, self.driver.address(&row.id));
         stages.say("ready", "the enclave answers", 100);
-        Ok(Live { instance, incarnation: plan.incarnation, host: plan.host })
+        Ok(Started { instance, incarnation: plan.incarnation, host: plan.host })
     }
 
-    async fn plan(&self, row: &Row) -> Result<Plan, Failed> {
+    async fn plan(&self, row: &Row, claim: &Claim) -> Result<Plan, Failed> {
         let app =
             self.store.app_by_digest(&row.version_digest).await.map_err(|error| store_failed(&error))?;
         let app = app.ok_or_else(|| failed(Reason::VersionMissing, "nobody has published this version"))?;
@@ -105,10 +182,10 @@ impl Parts {
         if manifest.digest() != row.version_digest {
             return Err(failed(Reason::VersionMismatch, "the stored manifest has another digest"));
         }
-        let incarnation = self.store.next_incarnation(&row.id).await.map_err(|error| store_failed(&error))?;
+        let incarnation = self.store.next_incarnation(&row.id, claim).await;
         Ok(Plan {
             id: row.id,
-            incarnation,
+            incarnation: incarnation.map_err(|error| store_failed(&error))?,
             version: row.version_digest,
             manifest,
             host: row.host.clone(),
@@ -118,7 +195,7 @@ impl Parts {
 
     async fn announce(&self, plan: &Plan, attempt: &mut Attempt) -> Result<(), Failed> {
         let facade =
-            self.driver.facade_digest().map_err(|error| failed(Reason::NotSpawned, chain(&error)))?;
+            self.driver.facade_digest().map_err(|error| driver_failed(Reason::NotSpawned, &error))?;
         attempt.announced = Some(plan.incarnation);
         let start = StartEnclave {
             enclave_id: plan.id,
@@ -129,63 +206,60 @@ impl Parts {
             facade,
             dns_name: plan.host.clone(),
         };
-        self.agent.start_enclave(&start).await.map_err(|error| failed(Reason::NotAnnounced, chain(&error)))
+        self.agent.start_enclave(&start).await.map_err(|error| agent_failed(&error))
     }
 
-    async fn spawn(&self, plan: &Plan, attempt: &mut Attempt) -> Result<(), Failed> {
+    async fn spawn(&self, plan: &Plan, claim: &Claim, attempt: &mut Attempt) -> Result<(), Failed> {
         let started = self.driver.start(plan).await;
-        let instance = started.map_err(|error| failed(Reason::NotSpawned, chain(&error)))?;
+        let instance = started.map_err(|error| driver_failed(Reason::NotSpawned, &error))?;
         let process = instance.process();
         attempt.instance = Some(instance);
         self.config.failpoint(Failpoint::AfterSpawn);
         attempt.recorded = Some(plan.incarnation);
-        let recorded = self.store.record_process(&plan.id, plan.incarnation, Some(process)).await;
+        let recorded = self.store.record_process(&plan.id, claim, plan.incarnation, Some(process)).await;
         recorded.map_err(|error| store_failed(&error))?;
         self.config.failpoint(Failpoint::AfterRecord);
         let bind =
             BindProcess { incarnation: plan.incarnation, pid: process.pid, start_time: process.start_time };
-        let bound = self.agent.bind_process(&plan.id, &bind).await;
-        bound.map_err(|error| failed(Reason::NotAnnounced, chain(&error)))
+        self.agent.bind_process(&plan.id, &bind).await.map_err(|error| agent_failed(&error))
     }
 
     /// Undoes what an attempt left: no announced enclave without a process, no process without a row that says so.
-    pub(crate) async fn undo(&self, id: &EnclaveId, mut attempt: Attempt, reason: &str) {
+    pub(crate) async fn undo(&self, id: &EnclaveId, claim: &Claim, mut attempt: Attempt, reason: &str) {
         if let Some(incarnation) = attempt.announced {
             self.retract(id, incarnation, reason).await;
         }
         if let Some(mut instance) = attempt.instance.take() {
-            instance.stop().await;
+            let grace = Duration::from_secs(self.config.limits.deadlines.stop);
+            if tokio::time::timeout(grace, instance.stop()).await.is_err() {
+                tracing::error!(enclave = %id, "what was started did not end");
+                return;
+            }
         }
         if let Some(incarnation) = attempt.recorded {
-            self.forget_process(id, incarnation).await;
+            self.forget_process(id, claim, incarnation).await;
         }
     }
 
     /// Tells the agent that an enclave ends: from here on there is no evidence for it.
     pub(crate) async fn retract(&self, id: &EnclaveId, incarnation: u64, reason: &str) {
         let stop = StopEnclave { incarnation, reason: reason.to_owned() };
-        match self.agent.stop_enclave(id, &stop).await {
-            Ok(()) => {}
+        match tokio::time::timeout(RETRACT_DEADLINE, self.agent.stop_enclave(id, &stop)).await {
+            Ok(Ok(())) => {}
             // It began after the enclave did, or ended it by itself.
-            Err(CallError::Refused { code, .. }) => {
+            Ok(Err(CallError::Refused { code, .. })) => {
                 tracing::debug!(enclave = %id, code, "the agent knows of no such enclave");
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::warn!(enclave = %id, error = %chain(&error), "the agent was not told of an end");
             }
+            Err(_) => tracing::warn!(enclave = %id, "the agent did not hear of an end in time"),
         }
     }
 
-    pub(crate) async fn forget_process(&self, id: &EnclaveId, incarnation: u64) {
-        if let Err(error) = self.store.record_process(id, incarnation, None).await {
+    pub(crate) async fn forget_process(&self, id: &EnclaveId, claim: &Claim, incarnation: u64) {
+        if let Err(error) = self.store.record_process(id, claim, incarnation, None).await {
             tracing::warn!(enclave = %id, error = %chain(&error), "an ended process stays in its row");
-        }
-    }
-
-    /// Moves a row; a row that has moved meanwhile is left as it is.
-    pub(crate) async fn move_row(&self, id: &EnclaveId, from: State, to: State, reason: Option<&str>) {
-        if let Err(error) = self.store.set_state(id, from, to, reason, now()).await {
-            tracing::warn!(enclave = %id, from = from.as_str(), to = to.as_str(), error = %chain(&error), "row not moved");
         }
     }
 }
@@ -194,7 +268,7 @@ async fn wait_ready(attempt: &mut Attempt) -> Result<(), Failed> {
     let instance = attempt.instance.as_mut().ok_or_else(ended)?;
     match tokio::time::timeout(READY_DEADLINE, instance.ready()).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(exit)) => Err(failed(exit_reason(exit), "it ended before it was ready; see `enclave logs`")),
+        Ok(Err(exit)) => Err(exit_failed(exit, instance.cause())),
         Err(_) => Err(failed(Reason::ReadyTimeout, "it was not ready in time; see `enclave logs`")),
     }
 }
@@ -203,8 +277,18 @@ fn ended() -> Failed {
     failed(Reason::Crashed, "it ended while it was started")
 }
 
-/// Why an enclave that ended by itself did.
-pub(crate) const fn exit_reason(exit: Exit) -> Reason {
+/// Why an enclave that ended by itself did, as a code and a sentence.
+pub(crate) fn exit_failed(exit: Exit, cause: Option<String>) -> Failed {
+    let reason = exit_reason(exit);
+    let what = reason.sentence();
+    let message = match &cause {
+        Some(cause) => format!("{what}: {cause}; see `enclave logs`"),
+        None => format!("{what}; see `enclave logs`"),
+    };
+    Failed { reason, cause, message }
+}
+
+const fn exit_reason(exit: Exit) -> Reason {
     match exit {
         Exit::Facade(exit) => Reason::Facade(exit),
         Exit::OutOfMemory => Reason::OutOfMemory,
@@ -232,4 +316,78 @@ fn instance_digest(plan: &Plan) -> Digest {
 
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Parts {
+    /// Waits for the turn, and tells every other place meanwhile.
+    pub(crate) async fn wait_for_turn(
+        &self,
+        id: &EnclaveId,
+        claim: &Claim,
+        waiting: &Waiting,
+        stages: &Stages,
+    ) -> Result<Turn, Failed> {
+        let mut last = None;
+        loop {
+            match waiting.news(last).await {
+                Ok(turn) => return Ok(turn),
+                Err(place) => {
+                    let message = format!("waits for its turn: {} of {}", place.position, place.size);
+                    let note = Note::stage("queue", &message, 0);
+                    self.store.tell(id, claim, &note, now()).await.map_err(|error| store_failed(&error))?;
+                    stages.say("queue", &message, 0);
+                    last = Some(place);
+                    // A long queue moves often; its end is what people wait for.
+                    tokio::time::sleep(QUEUE_NEWS).await;
+                }
+            }
+        }
+    }
+
+    /// Whether its user wants it to run. Where the store does not say, nobody has said otherwise.
+    pub(crate) async fn is_wanted(&self, id: &EnclaveId) -> bool {
+        match self.store.enclave(id).await {
+            Ok(Some(row)) => row.desired == Desired::Running,
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// No more evidence, no more route, then the end of the processes. Whether they have ended.
+    pub(crate) async fn end_instance(
+        &self,
+        id: &EnclaveId,
+        host: String,
+        incarnation: u64,
+        mut instance: Box<dyn Instance>,
+        reason: &str,
+    ) -> bool {
+        self.config.failpoint(Failpoint::StopBegun);
+        self.retract(id, incarnation, reason).await;
+        self.config.failpoint(Failpoint::StopRetracted);
+        self.routes.remove(&host, &self.driver.address(id));
+        let grace = Duration::from_secs(self.config.limits.deadlines.stop);
+        let ended = tokio::time::timeout(grace, instance.stop()).await.is_ok();
+        if !ended {
+            tracing::error!(enclave = %id, "an enclave did not end, not even by force");
+        }
+        self.config.failpoint(Failpoint::StopEnded);
+        ended
+    }
+
+    /// Removes what is left of an enclave that has ended, its row last: after a crash in between the next run finds the
+    /// row, and would not find the folder.
+    pub(crate) async fn remove(&self, id: &EnclaveId, claim: &Claim) {
+        self.config.failpoint(Failpoint::DeleteEnded);
+        if let Err(error) = self.driver.remove(id) {
+            tracing::warn!(enclave = %id, error = %chain(&error), "its folder stays");
+            return;
+        }
+        self.config.failpoint(Failpoint::DeleteRemoved);
+        match self.store.remove_enclave(id, By::Claim(claim)).await {
+            Ok(true) => tracing::info!(enclave = %id, "deleted"),
+            Ok(false) => tracing::warn!(enclave = %id, "its row stays"),
+            Err(error) => tracing::warn!(enclave = %id, error = %chain(&error), "its row stays"),
+        }
+    }
 }

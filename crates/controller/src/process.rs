@@ -15,8 +15,9 @@ use sandbox::{
     Enclosure, Feature, Group, Groups, Identity, Isolation, OWN_PROGRAM, Process, UidPool, reachable_by,
 };
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use workload::Manifest;
-use workload::launch::{AppLaunch, FacadeExit, Launch, READY_LINE};
+use workload::launch::{ACTIVE_LINE, AppLaunch, CAUSE_LINE, FacadeExit, Launch, READY_LINE};
 
 use crate::config::Config;
 use crate::driver::{Driver, DriverError, Exit, Instance, Missing, Pending, Plan};
@@ -27,6 +28,8 @@ use crate::spawner::Spawner;
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Longest line that a facade may say on its standard output.
 const MAX_LINE: u64 = 256;
+/// How long a facade that has ended may still be heard.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Enclaves as local processes.
 pub struct ProcessDriver {
@@ -288,13 +291,45 @@ const fn for_memory(exit: Exit) -> Exit {
     }
 }
 
-/// What a facade says on its standard output, without the line's end.
-fn first_line(output: ChildStdout) -> String {
-    let mut line = String::new();
-    match BufReader::new(output.take(MAX_LINE)).read_line(&mut line) {
-        Ok(_) => line.trim_end().to_owned(),
-        Err(error) => format!("unreadable: {error}"),
+/// What a facade says on its standard output.
+struct Said {
+    ready: Option<oneshot::Sender<()>>,
+    active: watch::Sender<Instant>,
+    cause: watch::Sender<Option<String>>,
+    process: Option<Process>,
+}
+
+impl Said {
+    /// Reads to the end; a line that is not in the contract ends the enclave.
+    fn listen(mut self, output: ChildStdout) {
+        let mut output = BufReader::new(output);
+        loop {
+            let mut line = String::new();
+            match (&mut output).take(MAX_LINE).read_line(&mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            let line = line.trim_end();
+            if line == ACTIVE_LINE {
+                self.active.send_replace(Instant::now());
+            } else if let Some(code) = line.strip_prefix(CAUSE_LINE).filter(|code| is_code(code)) {
+                self.cause.send_replace(Some(code.to_owned()));
+            } else if let (READY_LINE, Some(ready)) = (line, self.ready.take()) {
+                ready.send(()).ok();
+            } else {
+                tracing::error!(line, "a facade broke the launch contract and is ended");
+                if let Some(Err(error)) = self.process.map(|process| process.kill()) {
+                    tracing::error!(%error, "an enclave was not killed");
+                }
+                return;
+            }
+        }
     }
+}
+
+fn is_code(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    !text.is_empty() && text.len() <= 64 && text.chars().all(allowed)
 }
 
 /// A facade's process tree.
@@ -303,6 +338,8 @@ struct Running {
     stdin: Option<ChildStdin>,
     ready: Option<oneshot::Receiver<()>>,
     exit: watch::Receiver<Option<Exit>>,
+    active: watch::Receiver<Instant>,
+    cause: watch::Receiver<Option<String>>,
 }
 
 impl Running {
@@ -313,20 +350,20 @@ impl Running {
         let stdout = child.stdout.take();
         let (say_ready, ready) = oneshot::channel();
         let (ended, exit) = watch::channel(None);
-        std::thread::Builder::new().name(format!("enclave-{}", child.id())).spawn(move || {
-            match stdout.map(first_line) {
-                Some(line) if line == READY_LINE => drop(say_ready.send(())),
-                // It is ending, or has no output that could say anything.
-                None => {}
-                Some(line) if line.is_empty() => {}
-                Some(line) => {
-                    tracing::error!(line, "a facade broke the launch contract and is ended");
-                    if let Err(error) = child.kill() {
-                        tracing::error!(%error, "an enclave was not killed");
-                    }
-                }
+        let (say_active, active) = watch::channel(Instant::now());
+        let (say_cause, cause) = watch::channel(None);
+        let said = Said { ready: Some(say_ready), active: say_active, cause: say_cause, process };
+        let (heard, end_of_words) = std::sync::mpsc::channel::<()>();
+        std::thread::Builder::new().name(format!("heard-{}", child.id())).spawn(move || {
+            if let Some(output) = stdout {
+                said.listen(output);
             }
+            drop(heard);
+        })?;
+        std::thread::Builder::new().name(format!("enclave-{}", child.id())).spawn(move || {
             let status = child.wait();
+            // Its last word is why it ended. A stranger who holds its pipe can't delay the end.
+            end_of_words.recv_timeout(LAST_WORDS).ok();
             let code = status.ok().and_then(|status| status.code());
             let exit = code.and_then(FacadeExit::from_code).map_or(Exit::Unknown, Exit::Facade);
             let out_of_memory = lease.group.as_ref().is_some_and(Group::ran_out_of_memory);
@@ -334,7 +371,7 @@ impl Running {
             let exit = if out_of_memory { for_memory(exit) } else { exit };
             ended.send_replace(Some(exit));
         })?;
-        Ok(Self { process: process.ok_or_else(gone)?, stdin, ready: Some(ready), exit })
+        Ok(Self { process: process.ok_or_else(gone)?, stdin, ready: Some(ready), exit, active, cause })
     }
 
     async fn exit(&mut self) -> Exit {
@@ -365,6 +402,14 @@ impl Instance for Running {
                 Err(_) => Err(self.exit().await),
             }
         })
+    }
+
+    fn activity(&self) -> watch::Receiver<Instant> {
+        self.active.clone()
+    }
+
+    fn cause(&self) -> Option<String> {
+        self.cause.borrow().clone()
     }
 
     fn ended(&mut self) -> Pending<'_, Exit> {

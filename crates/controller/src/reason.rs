@@ -27,6 +27,34 @@ pub enum Reason {
     Cancelled,
     /// The store did not take a change.
     Store,
+    /// The node has no room for another enclave.
+    NoCapacity,
+    /// Its turn did not come.
+    QueueTimeout,
+    /// No stage of its start has changed for too long.
+    NoProgress,
+    /// Its start as a whole took too long.
+    StartTimeout,
+    /// It did not end, not even by force.
+    NotStopped,
+    /// Its folder could not be removed.
+    NotRemoved,
+    /// Another controller has taken it over.
+    TakenOver,
+    /// The enclave log is nearly full: the node has to be restarted before anything new starts.
+    LogFull,
+}
+
+impl From<lifecycle::Overdue> for Reason {
+    fn from(overdue: lifecycle::Overdue) -> Self {
+        match overdue {
+            lifecycle::Overdue::Queue => Self::QueueTimeout,
+            lifecycle::Overdue::Progress => Self::NoProgress,
+            lifecycle::Overdue::Start => Self::StartTimeout,
+            lifecycle::Overdue::Stop => Self::NotStopped,
+            lifecycle::Overdue::Delete => Self::NotRemoved,
+        }
+    }
 }
 
 impl Reason {
@@ -45,6 +73,50 @@ impl Reason {
             Self::Crashed => "crashed",
             Self::Cancelled => "cancelled",
             Self::Store => "store-failed",
+            Self::NoCapacity => "no-capacity",
+            Self::QueueTimeout => "queue-timeout",
+            Self::NoProgress => "no-progress",
+            Self::StartTimeout => "start-timeout",
+            Self::NotStopped => "not-stopped",
+            Self::NotRemoved => "not-removed",
+            Self::TakenOver => "taken-over",
+            Self::LogFull => "log-full",
+        }
+    }
+
+    /// The code as a sentence, for people.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::VersionMissing => "nobody has published this version",
+            Self::VersionMismatch => "the stored manifest is another one",
+            Self::CopyFailed => "the app's files could not be copied and measured",
+            Self::NotAnnounced => "the node's agent did not log the start",
+            Self::NotSpawned => "the processes could not be started",
+            Self::ReadyTimeout => "it was not ready in time",
+            Self::Facade(FacadeExit::Stopped) => "it was stopped from outside",
+            Self::Facade(FacadeExit::AppEnded) => "the app ended",
+            Self::Facade(FacadeExit::AppNotStarted) => "the app could not be started",
+            Self::Facade(FacadeExit::AppNotListening) => "the app did not listen in time",
+            Self::Facade(FacadeExit::NotCertified) => "the enclave got no certificate",
+            Self::Facade(FacadeExit::BadConfiguration) => "the enclave's configuration was refused",
+            Self::Facade(FacadeExit::NotIsolated) => "an isolation step did not work",
+            Self::Facade(FacadeExit::ControllerGone) => "its controller was gone",
+            Self::Facade(FacadeExit::NotServing) => "its socket could not be served",
+            Self::Crashed => "it ended without saying why",
+            Self::OutOfMemory => "the app used up its memory and was killed",
+            Self::Cancelled => "it was stopped while it started",
+            Self::Store => "the store did not take a change",
+            Self::NoCapacity => "the node has no room for another enclave now",
+            Self::QueueTimeout => "its turn to start did not come in time",
+            Self::NoProgress => "its start did not go forward for too long",
+            Self::StartTimeout => "its start took too long",
+            Self::NotStopped => "it did not end, not even by force",
+            Self::NotRemoved => "it could not be removed",
+            Self::TakenOver => "another controller has taken it over",
+            Self::LogFull => {
+                "the node's enclave log is nearly full, and nothing new starts before the node does"
+            }
         }
     }
 }

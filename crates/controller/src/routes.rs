@@ -1,7 +1,7 @@
 //! The route table of the edge: which host is at which socket, the whole table at each change.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proto::v1::{Route, RouteTable};
 use tokio::sync::watch;
@@ -21,8 +21,12 @@ impl Routes {
         self.table.send_modify(|table| drop(table.insert(host.to_owned(), socket)));
     }
 
-    pub(crate) fn remove(&self, host: &str) {
-        self.table.send_if_modified(|table| table.remove(host).is_some());
+    /// Takes a host's route away, if it leads to this socket still: an orphaned enclave's name may be another one's by now.
+    pub(crate) fn remove(&self, host: &str, socket: &Path) {
+        self.table.send_if_modified(|table| {
+            let is_its_own = table.get(host).is_some_and(|route| route == socket);
+            is_its_own && table.remove(host).is_some()
+        });
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<BTreeMap<String, PathBuf>> {

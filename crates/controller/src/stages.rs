@@ -3,7 +3,10 @@
 use proto::v1::Stage;
 use tokio::sync::watch;
 
-use crate::reason::Reason;
+use crate::operations::Failed;
+
+/// Stages that are kept of one start: places in the queue are many.
+const KEPT: usize = 64;
 
 /// Where a start tells how far it is.
 #[derive(Debug, Clone)]
@@ -17,21 +20,26 @@ impl Stages {
     }
 
     pub(crate) fn say(&self, name: &str, message: &str, progress: u32) {
+        let (name, message) = (name.to_owned(), message.to_owned());
+        self.push(Stage { name, message, reason: String::new(), cause: String::new(), progress });
+    }
+
+    pub(crate) fn failed(&self, failed: &Failed) {
         self.push(Stage {
-            name: name.to_owned(),
-            message: message.to_owned(),
-            reason: String::new(),
-            progress,
+            name: "failed".to_owned(),
+            message: failed.message.clone(),
+            reason: failed.reason.code().to_owned(),
+            cause: failed.cause.clone().unwrap_or_default(),
+            progress: 100,
         });
     }
 
-    pub(crate) fn failed(&self, reason: Reason, message: &str) {
-        let reason = reason.code().to_owned();
-        self.push(Stage { name: "failed".to_owned(), message: message.to_owned(), reason, progress: 100 });
-    }
-
     fn push(&self, stage: Stage) {
-        self.sender.send_modify(|stages| stages.push(stage));
+        self.sender.send_modify(|stages| {
+            if stages.len() < KEPT || is_last(&stage) {
+                stages.push(stage);
+            }
+        });
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Vec<Stage>> {

@@ -292,6 +292,12 @@ impl Controller for Tables {
     ) -> Result<Response<v1::DeleteEnclaveResponse>, Status> {
         Err(Status::unimplemented(""))
     }
+    async fn start_queue(
+        &self,
+        _: Request<v1::StartQueueRequest>,
+    ) -> Result<Response<v1::StartQueueResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
     async fn enclave_logs(
         &self,
         _: Request<v1::EnclaveLogsRequest>,

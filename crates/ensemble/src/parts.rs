@@ -168,6 +168,7 @@ async fn bind(
         quota: gateway::Quota::default(),
         licensing: gateway::Licensing::Off,
         license_key: layout.license_key(),
+        lives: gateway::Lives::default(),
         hashing: gateway::Hashing::default(),
         factors: factors.clone(),
         passwords: gateway::Passwords::default(),
@@ -227,6 +228,8 @@ fn controller_config(layout: &Layout, cell: &Cell, facade: &Path) -> controller:
         issuer: cell.trust_domain.part(Part::Gateway),
         uid_base: controller::DEFAULT_UID_BASE,
         dangerous_unisolated_apps: false,
+        node: NODE.to_owned(),
+        limits: controller::Limits::default(),
         dangerous_failpoint: None,
     }
 }

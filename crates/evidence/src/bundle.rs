@@ -16,6 +16,9 @@ use crate::{Proof, Rejected, unique};
 pub const FORMAT: &str = "sealwright/evidence/v1";
 /// Largest bundle in bytes of JSON: boot log and IMA list included.
 pub const MAX_BUNDLE: usize = 24 << 20;
+/// Largest message between parts that carries a bundle: whoever sends, receives or passes one on has this bound, so that
+/// no part refuses what another still made.
+pub const MAX_MESSAGE: usize = MAX_BUNDLE + (1 << 20);
 const MAX_SMALL: usize = 16 << 10;
 const MAX_CHAIN: usize = 4;
 const MAX_LOG: usize = 16 << 20;

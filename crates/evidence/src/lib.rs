@@ -22,7 +22,7 @@ mod unique;
 mod verdict;
 mod verify;
 
-pub use bundle::{Bytes, Evidence, FORMAT, MAX_BUNDLE, PcrValues};
+pub use bundle::{Bytes, Evidence, FORMAT, MAX_BUNDLE, MAX_MESSAGE, PcrValues};
 pub use challenge::{Challenge, ChannelRule, Expectation};
 pub use examine::{BootState, Facts, ImaState, LogState, Quoted};
 pub use keys::AttestedKey;

@@ -69,6 +69,18 @@ impl Ending {
     }
 }
 
+impl Ending {
+    /// The stable code: `exit-3`, `signal-9`, `unknown`.
+    #[must_use]
+    pub fn code(self) -> String {
+        match self {
+            Self::Code(code) => format!("exit-{code}"),
+            Self::Signal(number) => format!("signal-{number}"),
+            Self::Unknown => "unknown".to_owned(),
+        }
+    }
+}
+
 impl std::fmt::Display for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

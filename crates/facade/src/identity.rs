@@ -47,6 +47,18 @@ pub enum IdentityError {
     Tls(#[from] TlsError),
 }
 
+impl IdentityError {
+    /// The stable code of whoever refused: the signer's or the agent's.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Agent(CallError::Refused { code, .. }) => Some(code),
+            Self::Agent(_) => Some("agent-unreachable"),
+            Self::Request(_) | Self::Chain | Self::Certificate(_) | Self::Other | Self::Tls(_) => None,
+        }
+    }
+}
+
 /// A certificate in use.
 #[derive(Clone)]
 pub struct Identity {

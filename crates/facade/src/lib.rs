@@ -9,6 +9,7 @@
 //!                                                     `-> owner, token -> headers -> proxy -> upstream: the app
 //! ```
 
+pub mod activity;
 pub mod app;
 pub mod body;
 pub mod evidence;
@@ -20,11 +21,13 @@ pub mod proxy;
 pub mod refusal;
 pub mod session;
 pub mod tokens;
+pub mod tunnel;
 pub mod upstream;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use attested_tls::LocalKey;
 use node_api::Node;
@@ -35,8 +38,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 use workload::Endpoint;
-use workload::launch::{FacadeExit, Launch, READY_LINE};
+use workload::launch::{ACTIVE_LINE, ACTIVE_SECONDS, CAUSE_LINE, FacadeExit, Launch, READY_LINE};
 
+use activity::Activity;
 use app::{App, AppError};
 use evidence::Desk;
 use front::Front;
@@ -102,7 +106,10 @@ async fn start(launch: &Launch) -> Result<(App, Identity, Certifier), FacadeExit
     // The app starts while the signer works.
     let (certified, listening) = tokio::join!(certifier.first(), app.listening());
     let identity = certified
-        .inspect_err(|error| error!(error = %chain(error), "certificate"))
+        .inspect_err(|error| {
+            error!(error = %chain(error), "certificate");
+            error.code().map(say_cause);
+        })
         .or(Err(FacadeExit::NotCertified))?;
     listening.map_err(|error| not_running(&error))?;
     Ok((app, identity, certifier))
@@ -134,6 +141,9 @@ fn isolate(launch: &Launch) -> Result<(), Box<dyn std::error::Error>> {
 
 fn not_running(error: &AppError) -> FacadeExit {
     error!(error = %chain(error), "app");
+    if let AppError::Ended(ending) = error {
+        say_cause(&ending.code());
+    }
     match error {
         AppError::Ended(ending) if ending.is_not_isolated() => FacadeExit::NotIsolated,
         AppError::AddressInUse | AppError::Spawn(_) => FacadeExit::AppNotStarted,
@@ -170,6 +180,7 @@ fn open(launch: &Launch, identity: Identity, certifier: Certifier, tasks: &Tasks
     let node = Node::new(Path::new(&launch.agent_socket));
     let tokens = Tokens::new(Path::new(&launch.jwks_file), launch.issuer.as_str(), launch.audience.as_str());
     let proxy = Proxy::new(Upstream::new(address(launch)), limits, tasks.clone());
+    let activity = proxy.activity();
     let parts = (tokens, Desk::new(node, &limits), proxy);
     let front = Arc::new(Front::new((launch.dns_name.clone(), launch.owner), parts, limits, tasks.clone()));
     let listener = server::unix::listen(Path::new(&launch.listen), SOCKET_MODE)
@@ -178,12 +189,30 @@ fn open(launch: &Launch, identity: Identity, certifier: Certifier, tasks: &Tasks
     let (renewed, current) = watch::channel(identity);
     tasks.spawn(front.serve(listener, current));
     tasks.spawn_cancellable(async move { certifier.keep(renewed).await });
-    say_ready()
+    say(READY_LINE).or(Err(FacadeExit::ControllerGone))?;
+    tasks.spawn_cancellable(tell_activity(activity));
+    Ok(())
 }
 
-fn say_ready() -> Result<(), FacadeExit> {
+/// Tells the controller: `workload::launch` lists what may be said.
+fn say(line: &str) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{READY_LINE}").and_then(|()| output.flush()).or(Err(FacadeExit::ControllerGone))
+    writeln!(output, "{line}").and_then(|()| output.flush())
+}
+
+/// Tells why the enclave ends, below what its exit code says. Nobody may be listening any more.
+fn say_cause(code: &str) {
+    say(&format!("{CAUSE_LINE}{code}")).ok();
+}
+
+/// Tells that the enclave is used, while it is.
+async fn tell_activity(activity: Activity) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(ACTIVE_SECONDS)).await;
+        if activity.take() && say(ACTIVE_LINE).is_err() {
+            return;
+        }
+    }
 }
 
 /// Waits for whatever ends the enclave.
@@ -192,6 +221,7 @@ async fn serve(mut app: App, told: Result<Ends, std::io::Error>) -> FacadeExit {
     let exit = tokio::select! {
         ending = app.ended() => {
             warn!(%ending, "the app ended");
+            say_cause(&ending.code());
             return FacadeExit::AppEnded;
         }
         exit = told.end() => exit,

@@ -27,6 +27,10 @@ pub struct Limits {
     pub answer: Duration,
     /// Silence of the app in the middle of an answer: long, for streams of events.
     pub answer_idle: Duration,
+    /// How long a tunnel may be open: it carries no later token than the one it was opened with.
+    pub tunnel_life: Duration,
+    /// A tunnel without a byte in either direction.
+    pub tunnel_idle: Duration,
     /// Questions for evidence that wait for the agent at one time: one full batch of the owner's, one of others.
     pub evidence_waiting: usize,
     /// Longest wait for evidence.
@@ -49,6 +53,8 @@ impl Default for Limits {
             request_idle: Duration::from_secs(60),
             answer: Duration::from_secs(120),
             answer_idle: Duration::from_secs(900),
+            tunnel_life: Duration::from_secs(8 * 3600),
+            tunnel_idle: Duration::from_secs(900),
             evidence_waiting: 1024,
             evidence: Duration::from_secs(30),
             evidence_burst: 16,

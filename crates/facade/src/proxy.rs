@@ -19,14 +19,13 @@ use server::Tasks;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::activity::Activity;
 use crate::body::{AnswerBody, BodyError, Companion, Passing, whole};
 use crate::headers::{self, HeaderRefusal, Told, Upgrade};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
+use crate::tunnel;
 use crate::upstream::Upstream;
-
-/// Bytes held per direction of a tunnel.
-const TUNNEL_BUFFER: usize = 16 * 1024;
 
 /// When the app last took something of a request. A body holds it, so that it also moves when the body ends.
 #[derive(Debug, Clone)]
@@ -61,13 +60,20 @@ pub struct Proxy {
     upstream: Upstream,
     limits: Limits,
     tasks: Tasks,
+    activity: Activity,
 }
 
 impl Proxy {
     /// Passes requests to this app; tunnels become tasks.
     #[must_use]
-    pub const fn new(upstream: Upstream, limits: Limits, tasks: Tasks) -> Self {
-        Self { upstream, limits, tasks }
+    pub fn new(upstream: Upstream, limits: Limits, tasks: Tasks) -> Self {
+        Self { upstream, limits, tasks, activity: Activity::default() }
+    }
+
+    /// Whether requests and tunnels go through.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.activity.clone()
     }
 
     /// Passes one request on. `place` is held until the answer, or the tunnel, has ended.
@@ -80,6 +86,7 @@ impl Proxy {
         told: &Told<'_>,
         place: G,
     ) -> Result<Response<AnswerBody>, Refusal> {
+        self.activity.mark();
         let upgrade = headers::upgrade(request.method(), request.version(), request.headers());
         let client = match upgrade {
             Upgrade::None => None,
@@ -125,7 +132,8 @@ impl Proxy {
         place: G,
     ) -> Response<AnswerBody> {
         let (parts, body) = answer.into_parts();
-        let body = Passing::new(body, u64::MAX, self.limits.answer_idle, Place(place));
+        let held = Place(place, self.activity.clone());
+        let body = Passing::new(body, u64::MAX, self.limits.answer_idle, held);
         let mut outgoing = Response::new(body.boxed_unsync());
         *outgoing.status_mut() = parts.status;
         *outgoing.headers_mut() = headers::to_client(&parts.headers, Upgrade::None);
@@ -145,17 +153,11 @@ impl Proxy {
             return Err(Refusal::AppBroken);
         }
         let app = hyper::upgrade::on(&mut answer);
+        let (limits, activity) = (self.limits, self.activity.clone());
         self.tasks.spawn_cancellable(async move {
             let switched = tokio::try_join!(client, app);
             let Ok((client, app)) = switched.inspect_err(|error| debug!(%error, "no tunnel")) else { return };
-            let (mut client, mut app) = (TokioIo::new(client), TokioIo::new(app));
-            let copied =
-                tokio::io::copy_bidirectional_with_sizes(&mut client, &mut app, TUNNEL_BUFFER, TUNNEL_BUFFER)
-                    .await;
-            match copied {
-                Ok((up, down)) => debug!(up, down, "tunnel ended"),
-                Err(error) => debug!(%error, "tunnel broke"),
-            }
+            tunnel::connect(TokioIo::new(client), TokioIo::new(app), &limits, &activity).await;
             drop(place);
         });
         let mut outgoing = Response::new(whole(bytes::Bytes::new()));
@@ -194,10 +196,12 @@ fn refusal_of(error: &legacy::Error) -> Refusal {
     Refusal::AppBroken
 }
 
-/// A place in a bound, given back when the answer has gone through.
+/// A place in a bound, given back when the answer has gone through. What goes through is activity.
 #[derive(Debug)]
-struct Place<G>(#[allow(dead_code, reason = "held for its drop")] G);
+struct Place<G>(#[allow(dead_code, reason = "held for its drop")] G, Activity);
 
 impl<G: Unpin> Companion for Place<G> {
-    fn moved(&self) {}
+    fn moved(&self) {
+        self.1.mark();
+    }
 }

@@ -7,8 +7,8 @@ use names::TrustDomain;
 use passwords::{Breached, Hashing};
 use serde::{Deserialize, Serialize};
 
-use crate::Origin;
 use crate::timeouts::Timeouts;
+use crate::{Lives, Origin};
 
 /// The configuration file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct Config {
     pub licensing: Licensing,
     /// Signs licence files; made at the first start, with mode 0600.
     pub license_key: PathBuf,
+    /// How long enclaves live, and how often they start.
+    #[serde(default)]
+    pub lives: Lives,
     /// The pool that hashes passwords.
     #[serde(default)]
     pub hashing: Hashing,

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use api::bounds::LOG_BYTES;
 use api::enclaves::{CreateEnclave, Enclave, EnclaveList, EnclaveToken, State as EnclaveState};
 use api::{Code, Secret};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use names::{EnclaveId, enclave_host};
-use store::{Desired, NewEnclave};
+use serde::Deserialize;
+use store::{By, Desired, NewEnclave, StoreError};
 
-use crate::controller::ControllerError;
+use crate::controller::{ControllerError, no_capacity, place};
 use crate::extract::{Caller, Json, Page};
 use crate::names::EnclaveName;
 use crate::refusal::Refusal;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Routes {
         .route("/v1/enclaves/{name}", get(one).delete(remove))
         .route("/v1/enclaves/{name}/start", post(start))
         .route("/v1/enclaves/{name}/stop", post(stop))
+        .route("/v1/enclaves/{name}/cancel", post(stop))
         .route("/v1/enclaves/{name}/token", post(token))
         .route("/v1/enclaves/{name}/logs", get(logs))
         .route("/v1/enclaves/{name}/stages", get(stages::follow))
@@ -49,6 +51,8 @@ pub(crate) async fn create(
         )
     })?;
     let owner = caller.certificate()?.key;
+    let idle_timeout = shared.lives.idle_timeout.choose(request.idle_timeout, "idle_timeout")?;
+    let max_age = shared.lives.max_age.choose(request.max_age, "max_age")?;
     let app = apps::find(&shared, &request.app, request.version.as_ref()).await?;
     let id = EnclaveId::from_bytes(random()?);
     let enclave = NewEnclave {
@@ -61,10 +65,12 @@ pub(crate) async fn create(
         version_digest: app.digest,
         owner,
         host: enclave_host(name.as_str(), &caller.name),
-        idle_timeout: request.idle_timeout,
-        max_age: request.max_age,
+        idle_timeout,
+        max_age,
         created_at: now(),
     };
+    refuse_when_full(&shared).await?;
+    shared.store.count_start(&caller.user, None, &shared.lives.rates(), now()).await?;
     shared.store.create_enclave(&enclave, shared.quota).await?;
     tracing::info!(enclave = %id, user = %caller.user, digest = %app.digest, "enclave asked for");
     stages::bring_up(&shared, id);
@@ -79,7 +85,16 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<EnclaveList>, Refusal> {
     let mut rows = shared.store.enclaves_of(&caller.user, page.after(), page.rows()).await?;
     let next_cursor = page.cut(&mut rows, |row| (row.created_at, row.id))?;
-    let enclaves = rows.into_iter().map(|row| view(&shared, row)).collect();
+    let queue = match rows.iter().any(|row| row.state == EnclaveState::Pending) {
+        true => shared.controller.queue().await,
+        false => None,
+    };
+    let waiting = queue.map(|(waiting, _)| waiting).unwrap_or_default();
+    let enclaves = rows.into_iter().map(|row| {
+        let place = place(&waiting, &row.id);
+        view(&shared, row, place)
+    });
+    let enclaves = enclaves.collect();
     Ok(axum::Json(EnclaveList { enclaves, next_cursor }))
 }
 
@@ -90,7 +105,7 @@ pub(crate) async fn one(
     path: NamePath,
 ) -> Result<axum::Json<Enclave>, Refusal> {
     let enclave = find(&shared, &caller, path).await?;
-    Ok(axum::Json(view(&shared, enclave)))
+    Ok(axum::Json(shown(&shared, enclave).await))
 }
 
 /// `POST /v1/enclaves/{name}/start`; on one that runs or is on its way nothing changes.
@@ -102,49 +117,73 @@ pub(crate) async fn start(
     let enclave = find(&shared, &caller, path).await?;
     let up = matches!(enclave.state, EnclaveState::Pending | EnclaveState::Starting | EnclaveState::Running);
     if up && enclave.desired == Desired::Running {
-        return Ok((StatusCode::OK, axum::Json(view(&shared, enclave))));
+        return Ok((StatusCode::OK, axum::Json(shown(&shared, enclave).await)));
     }
+    refuse_when_full(&shared).await?;
+    shared.store.count_start(&caller.user, Some(&enclave.id), &shared.lives.rates(), now()).await?;
     shared.store.want_running(&enclave.id, shared.quota, now()).await?;
     tracing::info!(enclave = %enclave.id, user = %caller.user, "start asked for");
     stages::bring_up(&shared, enclave.id);
     Ok((StatusCode::ACCEPTED, axum::Json(read(&shared, &enclave.id).await?)))
 }
 
-/// `POST /v1/enclaves/{name}/stop`; answers when it has stopped.
+/// `POST /v1/enclaves/{name}/stop` and `…/cancel`: the same, from every state and as often as one likes; answers when it has
+/// stopped.
 pub(crate) async fn stop(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: NamePath,
 ) -> Result<axum::Json<Enclave>, Refusal> {
     let enclave = find(&shared, &caller, path).await?;
-    shared.store.want_stopped(&enclave.id, now()).await?;
+    let (before, after) = shared.store.want_stopped(&enclave.id, now()).await?;
     tracing::info!(enclave = %enclave.id, user = %caller.user, "stop asked for");
-    if enclave.state != EnclaveState::Stopped {
+    // What no controller ever had needs none to stop.
+    let is_down = after.state == EnclaveState::Stopped && before.controller.is_none();
+    if !is_down && after.state != EnclaveState::Deleting {
         shared.controller.stop(&enclave.id).await?;
     }
     Ok(axum::Json(read(&shared, &enclave.id).await?))
 }
 
-/// `DELETE /v1/enclaves/{name}`: 204 when it is gone, 202 when it will be; in both cases it is not there any more for its user.
+/// `?orphan=true`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Removal {
+    #[serde(default)]
+    orphan: bool,
+}
+
+/// `DELETE /v1/enclaves/{name}`: 204 when it is gone, 202 when it will be and is `deleting` until then. With `orphan` its user
+/// does not wait for that: the name is free at once, and what is left is removed when its controller is there again.
 pub(crate) async fn remove(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: NamePath,
+    query: Result<Query<Removal>, QueryRejection>,
 ) -> Result<StatusCode, Refusal> {
+    let Query(removal) = query.map_err(|error| Refusal::new(Code::Malformed, error.body_text()))?;
     let enclave = find(&shared, &caller, path).await?;
     shared.store.want_deleted(&enclave.id, now()).await?;
-    tracing::info!(enclave = %enclave.id, user = %caller.user, "deletion asked for");
-    match shared.controller.delete(&enclave.id).await {
-        Ok(()) | Err(ControllerError::NotFound) => {}
-        Err(ControllerError::Unavailable(_) | ControllerError::Deadline) => return Ok(StatusCode::ACCEPTED),
-        Err(error @ (ControllerError::WrongState(_) | ControllerError::Refused(_))) => {
-            return Err(error.into());
+    tracing::info!(enclave = %enclave.id, user = %caller.user, orphan = removal.orphan, "deletion asked for");
+    if !shared.store.remove_enclave(&enclave.id, By::User).await? {
+        match shared.controller.delete(&enclave.id).await {
+            Ok(()) | Err(ControllerError::NotFound | ControllerError::Unavailable(_)) => {}
+            Err(ControllerError::Deadline | ControllerError::NoCapacity) => {}
+            Err(error @ (ControllerError::WrongState(_) | ControllerError::Refused(_))) => {
+                return Err(error.into());
+            }
         }
     }
-    // The controller drops the row itself; if it left it without a process, nothing is lost by doing it here.
-    let gone =
-        shared.store.remove_enclave(&enclave.id).await? || shared.store.enclave(&enclave.id).await?.is_none();
-    Ok(if gone { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+    if shared.store.enclave(&enclave.id).await?.is_none() {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    if removal.orphan {
+        match shared.store.orphan(&enclave.id, now()).await {
+            Ok(()) | Err(StoreError::NotFound) => return Ok(StatusCode::NO_CONTENT),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// `GET /v1/enclaves/{name}/logs`: the app's own output, as text whatever it is.
@@ -189,10 +228,19 @@ pub(crate) async fn find(
 
 async fn read(shared: &Shared, id: &EnclaveId) -> Result<Enclave, Refusal> {
     let enclave = shared.store.enclave(id).await?.ok_or_else(not_found)?;
-    Ok(view(shared, enclave))
+    Ok(shown(shared, enclave).await)
 }
 
-fn view(shared: &Shared, enclave: store::Enclave) -> Enclave {
+/// The enclave with its place in the queue, while it waits there.
+async fn shown(shared: &Shared, enclave: store::Enclave) -> Enclave {
+    let place = match enclave.state {
+        EnclaveState::Pending => shared.controller.place(&enclave.id).await,
+        _ => None,
+    };
+    view(shared, enclave, place)
+}
+
+pub(crate) fn view(shared: &Shared, enclave: store::Enclave, place: Option<(u64, u64)>) -> Enclave {
     Enclave {
         id: enclave.id,
         name: enclave.name,
@@ -201,19 +249,27 @@ fn view(shared: &Shared, enclave: store::Enclave) -> Enclave {
         version_digest: enclave.version_digest,
         state: enclave.state,
         reason: enclave.reason,
-        cause: None,
-        message: None,
-        queue_position: None,
-        queue_size: None,
-        stops_at: None,
-        stop_reason: None,
-        idle_timeout: None,
-        max_age: None,
+        cause: enclave.cause,
+        message: enclave.message,
+        queue_position: place.map(|(position, _)| position),
+        queue_size: place.map(|(_, size)| size),
+        stops_at: enclave.stops_at,
+        stop_reason: enclave.stop_reason,
+        idle_timeout: enclave.idle_timeout,
+        max_age: enclave.max_age,
         incarnation: enclave.incarnation,
         host: enclave.host,
         edge: shared.edge.clone(),
         owner: enclave.owner,
         created_at: enclave.created_at,
+    }
+}
+
+/// A full node says so before anything is written; a controller that does not answer is another matter.
+async fn refuse_when_full(shared: &Shared) -> Result<(), Refusal> {
+    match shared.controller.queue().await {
+        Some((_, true)) => Err(no_capacity()),
+        Some((_, false)) | None => Ok(()),
     }
 }
 

@@ -153,6 +153,13 @@ impl From<StoreError> for Refusal {
             }
             StoreError::License(why) => Self::license(why),
             StoreError::Transition(error) => error.into(),
+            StoreError::TooOften { seconds } => {
+                Self::new(Code::TooManyStarts, format!("once more in {seconds} s")).retry_after(seconds)
+            }
+            StoreError::StorageQuota { limit } => {
+                Self::new(Code::StorageQuotaExceeded, format!("at most {limit} bytes of files are allowed"))
+            }
+            StoreError::ClaimLost => Self::new(Code::WrongState, "the enclave has changed hands; ask again"),
             StoreError::WrongState => Self::new(Code::WrongState, "the enclave is in another state"),
             StoreError::NotFound => Self::new(Code::NotFound, "there is nothing of this name"),
             StoreError::Unavailable(_) | StoreError::Busy(_) | StoreError::ReadOnly(_) => {

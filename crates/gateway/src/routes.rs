@@ -10,7 +10,7 @@ use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
 use crate::{
-    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, meta, oidc,
+    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, lives, meta, oidc,
     origin, original, page, refusal, sessions, timeouts, unread, users,
 };
 
@@ -57,6 +57,7 @@ fn all() -> Routes {
         .merge(enclaves::routes())
         .merge(licenses::routes())
         .merge(original::routes())
+        .merge(lives::routes())
 }
 
 /// The paths of all routes, as templates.

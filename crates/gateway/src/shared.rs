@@ -19,7 +19,7 @@ use crate::marks::Marks;
 use crate::stages::Stages;
 use crate::timeouts::Timeouts;
 use crate::tokens::Tokens;
-use crate::{Config, Origin};
+use crate::{Config, Lives, Origin};
 
 /// The service's name, which is no password.
 const SERVICE: &str = "sealwright";
@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) controller: Controller,
     pub(crate) stages: Stages,
     pub(crate) edge: String,
+    pub(crate) lives: Lives,
     pub(crate) timeouts: Timeouts,
     pub(crate) quota: store::Quota,
     pub(crate) licenses: LicenseSigner,
@@ -89,6 +90,7 @@ impl Shared {
             controller: Controller::new(&config.controller),
             stages: Stages::default(),
             edge: config.edge,
+            lives: config.lives,
             timeouts: config.timeouts,
             quota,
             licenses,

@@ -162,6 +162,12 @@ impl EnclaveLog {
         u64::try_from(self.records.len()).unwrap_or(u64::MAX)
     }
 
+    /// Whether nothing new should be started: what lives needs the rest for its keys and ends. A tenth of each bound is kept.
+    #[must_use]
+    pub fn is_nearly_full(&self) -> bool {
+        self.records.len() >= MAX_RECORDS - MAX_RECORDS / 10 || self.size >= MAX_LOG - MAX_LOG / 10
+    }
+
     /// The records in order.
     #[must_use]
     pub fn records(&self) -> &[Record] {

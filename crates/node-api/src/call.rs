@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 /// Longest wait for an answer: a slow TPM with a full queue included.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Largest answer: evidence with its enclave log.
-const MAX_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = evidence::MAX_MESSAGE;
 
 /// Why a call to the agent gave nothing.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ pub struct StartEnclaveRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Stage {
-    /// "prepare", "log", "spawn", "certify", "ready", "failed"
+    /// "queue", "prepare", "log", "spawn", "certify", "ready", "failed"
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// for people
@@ -19,6 +19,20 @@ pub struct Stage {
     /// 0..100
     #[prost(uint32, tag = "4")]
     pub progress: u32,
+    /// stable code below the reason
+    #[prost(string, tag = "5")]
+    pub cause: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartQueueRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartQueueResponse {
+    /// that wait for their start, the next first
+    #[prost(string, repeated, tag = "1")]
+    pub enclave_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// no other enclave would be taken
+    #[prost(bool, tag = "2")]
+    pub full: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StopEnclaveRequest {
@@ -180,6 +194,7 @@ pub mod controller_client {
                 .insert(GrpcMethod::new("sealwright.v1.Controller", "StartEnclave"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// These two do what the enclave's row says, and answer when it is done: the wish is written before they are called.
         pub async fn stop_enclave(
             &mut self,
             request: impl tonic::IntoRequest<super::StopEnclaveRequest>,
@@ -226,6 +241,30 @@ pub mod controller_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("sealwright.v1.Controller", "DeleteEnclave"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn start_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StartQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sealwright.v1.Controller/StartQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sealwright.v1.Controller", "StartQueue"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn enclave_logs(
@@ -306,6 +345,7 @@ pub mod controller_server {
             tonic::Response<Self::StartEnclaveStream>,
             tonic::Status,
         >;
+        /// These two do what the enclave's row says, and answer when it is done: the wish is written before they are called.
         async fn stop_enclave(
             &self,
             request: tonic::Request<super::StopEnclaveRequest>,
@@ -318,6 +358,13 @@ pub mod controller_server {
             request: tonic::Request<super::DeleteEnclaveRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteEnclaveResponse>,
+            tonic::Status,
+        >;
+        async fn start_queue(
+            &self,
+            request: tonic::Request<super::StartQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartQueueResponse>,
             tonic::Status,
         >;
         async fn enclave_logs(
@@ -539,6 +586,51 @@ pub mod controller_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteEnclaveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sealwright.v1.Controller/StartQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartQueueSvc<T: Controller>(pub Arc<T>);
+                    impl<
+                        T: Controller,
+                    > tonic::server::UnaryService<super::StartQueueRequest>
+                    for StartQueueSvc<T> {
+                        type Response = super::StartQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StartQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Controller>::start_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartQueueSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

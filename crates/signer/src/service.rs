@@ -25,8 +25,6 @@ use crate::{
     refusal::Refusal,
 };
 
-/// Largest request: evidence of purpose `issue` has no boot log and no IMA list.
-const MAX_MESSAGE: usize = 4 << 20;
 /// Deadline of one request.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Requests at the same time on one connection.
@@ -48,7 +46,7 @@ pub fn serve(ca: Arc<Ca>, config: &Config, clock: Clock, tasks: &Tasks) -> anyho
     let incoming = proto::serve_socket(&config.socket)
         .with_context(|| format!("listen on {}", config.socket.display()))?;
     let service = SignerServer::new(Signer::new(ca.clone(), config, clock.clone()))
-        .max_decoding_message_size(MAX_MESSAGE);
+        .max_decoding_message_size(evidence::MAX_MESSAGE);
     let router = proto::server()
         .timeout(DEADLINE)
         .concurrency_limit_per_connection(MAX_CONCURRENT)

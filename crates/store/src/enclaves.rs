@@ -1,10 +1,12 @@
-//! Enclaves: what users want (`desired`, written by the gateway) and where things stand (`state`, written by the controller).
+//! Enclaves: what users want (`desired`) and where things stand (`state`); every change goes through `lifecycle::Life`.
 //!
-//! Every change of state names the state that it starts from, so that two writers can't both win.
+//! A controller writes only what it has claimed, with the epoch of its claim, so that one that was given up can't write
+//! into the work of the next.
 
-mod states;
-
-use std::str::FromStr;
+mod changes;
+mod claims;
+mod events;
+mod rates;
 
 use ::licensing::Start;
 use api::enclaves::State;
@@ -12,9 +14,15 @@ use names::{Digest, EnclaveId};
 
 use sqlx::Row;
 
-use crate::database::{Record, Write, parsed, signed, unsigned};
+use crate::database::{Record, Write, parsed, parsed_option, signed, unsigned};
 use crate::licensing::{Place, take_place};
-use crate::{Licensing, Store, StoreError, UserId};
+use crate::{ControllerId, Licensing, Store, StoreError, UserId};
+
+pub use changes::{By, Note};
+pub use claims::{Claim, Controller};
+pub use events::{EnclaveEvent, KEPT_EVENTS};
+pub use lifecycle::Desired;
+pub use rates::StartRates;
 
 /// What a user asks for. State is `pending`, desired `running`, incarnation 0.
 #[derive(Clone, Debug)]
@@ -72,25 +80,53 @@ pub struct Enclave {
     pub desired: Desired,
     /// Stable code, with `failed`.
     pub reason: Option<String>,
+    /// Stable code below `reason`.
+    pub cause: Option<String>,
+    /// `reason` as a sentence.
+    pub message: Option<String>,
     /// Counts starts, from 1; 0 before the first.
     pub incarnation: u64,
     /// The process that holds the enclave, while there is one.
     pub process: Option<Process>,
+    /// Which controller has claimed it.
+    pub controller: Option<ControllerId>,
+    /// Counts claims.
+    pub epoch: u64,
+    /// On which node it was started last.
+    pub node: Option<String>,
+    /// Seconds without activity after which it is stopped.
+    pub idle_timeout: Option<u64>,
+    /// Seconds after its start at which it is stopped.
+    pub max_age: Option<u64>,
+    /// An extension that its controller has not taken yet, unix seconds.
+    pub extend_until: Option<u64>,
+    /// When it will be stopped by itself, unix seconds.
+    pub stops_at: Option<u64>,
+    /// Why it will be, or was.
+    pub stop_reason: Option<String>,
+    /// Number of its newest event.
+    pub event_seq: u64,
+    /// When its state was entered, unix seconds.
+    pub since: u64,
+    /// When anything last went forward, unix seconds.
+    pub progress_at: u64,
     /// Unix seconds.
     pub created_at: u64,
     /// Unix seconds.
     pub updated_at: u64,
 }
 
-/// What the user wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Desired {
-    /// That it runs.
-    Running,
-    /// That it does not.
-    Stopped,
-    /// That it goes away; nothing starts it again.
-    Deleted,
+impl Enclave {
+    /// As the rules see it.
+    #[must_use]
+    pub const fn life(&self) -> lifecycle::Life {
+        lifecycle::Life {
+            state: self.state,
+            desired: self.desired,
+            since: self.since,
+            progress: self.progress_at,
+        }
+    }
 }
 
 /// A process, told apart from later ones of the same number by its start time (`/proc/PID/stat`, field 22).
@@ -138,8 +174,8 @@ impl Store {
         check_quota(&mut transaction, &enclave.user, quota).await?;
         sqlx::query(
             "INSERT INTO enclaves (id, user_id, user_name, name, app, version, version_digest, owner, host, state, desired,
-                                   incarnation, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 'running', 0, $10, $10)",
+                                   incarnation, idle_timeout, max_age, since, progress_at, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 'running', 0, $11, $12, $10, $10, $10, $10)",
         )
         .bind(enclave.id.to_string())
         .bind(enclave.user.to_string())
@@ -151,6 +187,8 @@ impl Store {
         .bind(enclave.owner.to_string())
         .bind(&enclave.host)
         .bind(signed(enclave.created_at))
+        .bind(enclave.idle_timeout.map(signed))
+        .bind(enclave.max_age.map(signed))
         .execute(&mut *transaction)
         .await
         .map_err(StoreError::name_taken)?;
@@ -159,6 +197,8 @@ impl Store {
             let place = Place { enclave: &enclave.id, user: &enclave.user, app: &enclave.app, start, now };
             take_place(&mut transaction, &place).await?;
         }
+        let note = Note::stage("pending", "asked for", 0);
+        events::append(&mut transaction, &enclave.id, State::Pending, &note, enclave.created_at).await?;
         transaction.commit().await
     }
 
@@ -174,13 +214,13 @@ impl Store {
         row.as_ref().map(enclave).transpose()
     }
 
-    /// The user's enclave of this name; none that is to be deleted, and nobody else's.
+    /// The user's enclave of this name, and nobody else's.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn enclave_of(&self, user: &UserId, name: &str) -> Result<Option<Enclave>, StoreError> {
         let row =
-            sqlx::query("SELECT * FROM enclaves WHERE user_id = $1 AND name = $2 AND desired <> 'deleted'")
+            sqlx::query("SELECT * FROM enclaves WHERE user_id = $1 AND name = $2 AND orphaned_at IS NULL")
                 .bind(user.to_string())
                 .bind(name)
                 .fetch_optional(self.readers())
@@ -188,7 +228,7 @@ impl Store {
         row.as_ref().map(enclave).transpose()
     }
 
-    /// The user's enclaves, the oldest first, at most `limit`, after the one of that time and id; none that is to be deleted.
+    /// The user's enclaves, the oldest first, at most `limit`, after the one of that time and id.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
@@ -200,7 +240,7 @@ impl Store {
     ) -> Result<Vec<Enclave>, StoreError> {
         let (time, id) = after.map_or((-1, String::new()), |(time, id)| (signed(*time), id.to_string()));
         let rows = sqlx::query(
-            "SELECT * FROM enclaves WHERE user_id = $1 AND desired <> 'deleted'
+            "SELECT * FROM enclaves WHERE user_id = $1 AND orphaned_at IS NULL
              AND (created_at > $2 OR (created_at = $2 AND id > $3)) ORDER BY created_at, id LIMIT $4",
         )
         .bind(user.to_string())
@@ -225,25 +265,10 @@ impl Store {
         .await?;
         rows.iter().map(enclave).collect()
     }
-
-    /// Drops the row of an enclave that is to be deleted and has no process; `false` when there is no such row (any more).
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn remove_enclave(&self, id: &EnclaveId) -> Result<bool, StoreError> {
-        let mut transaction = self.write().await?;
-        let done =
-            sqlx::query("DELETE FROM enclaves WHERE id = $1 AND desired = 'deleted' AND root_pid IS NULL")
-                .bind(id.to_string())
-                .execute(&mut *transaction)
-                .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
-    }
 }
 
 /// Takes the user's row first, so that counting and adding is one step also where several writers run at once.
-async fn lock_user(transaction: &mut Write, user: &UserId) -> Result<(), StoreError> {
+pub(crate) async fn lock_user(transaction: &mut Write, user: &UserId) -> Result<(), StoreError> {
     let done = sqlx::query("UPDATE users SET created_at = created_at WHERE id = $1")
         .bind(user.to_string())
         .execute(&mut **transaction)
@@ -252,10 +277,11 @@ async fn lock_user(transaction: &mut Write, user: &UserId) -> Result<(), StoreEr
 }
 
 async fn check_quota(transaction: &mut Write, user: &UserId, quota: Quota) -> Result<(), StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS number FROM enclaves WHERE user_id = $1")
-        .bind(user.to_string())
-        .fetch_one(&mut **transaction)
-        .await?;
+    let row =
+        sqlx::query("SELECT COUNT(*) AS number FROM enclaves WHERE user_id = $1 AND orphaned_at IS NULL")
+            .bind(user.to_string())
+            .fetch_one(&mut **transaction)
+            .await?;
     if unsigned(&row, "number")? >= u64::from(quota.total) {
         return Err(StoreError::QuotaExceeded { limit: quota.total });
     }
@@ -265,7 +291,7 @@ async fn check_quota(transaction: &mut Write, user: &UserId, quota: Quota) -> Re
 async fn check_active(transaction: &mut Write, user: &UserId, quota: Quota) -> Result<(), StoreError> {
     let row = sqlx::query(
         "SELECT COUNT(*) AS number FROM enclaves
-         WHERE user_id = $1 AND (desired = 'running' OR state IN ('pending', 'starting', 'running', 'stopping'))",
+         WHERE user_id = $1 AND state IN ('pending', 'starting', 'running', 'stopping')",
     )
     .bind(user.to_string())
     .fetch_one(&mut **transaction)
@@ -276,20 +302,9 @@ async fn check_active(transaction: &mut Write, user: &UserId, quota: Quota) -> R
     Ok(())
 }
 
-impl FromStr for Desired {
-    type Err = StoreError;
-    fn from_str(text: &str) -> Result<Self, StoreError> {
-        match text {
-            "running" => Ok(Self::Running),
-            "stopped" => Ok(Self::Stopped),
-            "deleted" => Ok(Self::Deleted),
-            _ => Err(StoreError::Corrupt { column: "desired" }),
-        }
-    }
-}
-
 fn enclave(row: &Record) -> Result<Enclave, StoreError> {
     let state: &str = row.try_get("state")?;
+    let desired: &str = row.try_get("desired")?;
     Ok(Enclave {
         id: parsed(row, "id")?,
         user: parsed(row, "user_id")?,
@@ -301,13 +316,31 @@ fn enclave(row: &Record) -> Result<Enclave, StoreError> {
         owner: parsed(row, "owner")?,
         host: row.try_get("host")?,
         state: State::parse(state).ok_or(StoreError::Corrupt { column: "state" })?,
-        desired: parsed(row, "desired")?,
+        desired: Desired::parse(desired).ok_or(StoreError::Corrupt { column: "desired" })?,
         reason: row.try_get("reason")?,
+        cause: row.try_get("cause")?,
+        message: row.try_get("message")?,
         incarnation: unsigned(row, "incarnation")?,
         process: process(row)?,
+        controller: parsed_option(row, "controller")?,
+        epoch: unsigned(row, "epoch")?,
+        node: row.try_get("node")?,
+        idle_timeout: unsigned_option(row, "idle_timeout")?,
+        max_age: unsigned_option(row, "max_age")?,
+        extend_until: unsigned_option(row, "extend_until")?,
+        stops_at: unsigned_option(row, "stops_at")?,
+        stop_reason: row.try_get("stop_reason")?,
+        event_seq: unsigned(row, "event_seq")?,
+        since: unsigned(row, "since")?,
+        progress_at: unsigned(row, "progress_at")?,
         created_at: unsigned(row, "created_at")?,
         updated_at: unsigned(row, "updated_at")?,
     })
+}
+
+fn unsigned_option(row: &Record, column: &'static str) -> Result<Option<u64>, StoreError> {
+    let number: Option<i64> = row.try_get(column)?;
+    number.map(|number| u64::try_from(number).map_err(|_| StoreError::Corrupt { column })).transpose()
 }
 
 fn process(row: &Record) -> Result<Option<Process>, StoreError> {

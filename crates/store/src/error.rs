@@ -28,6 +28,21 @@ pub enum StoreError {
     /// The licence's or plan's state does not allow it.
     #[error("the license's state")]
     Transition(#[source] licensing::TransitionError),
+    /// Another controller has taken the enclave over.
+    #[error("the claim is not held any more")]
+    ClaimLost,
+    /// It was done too often.
+    #[error("too often; once more in {seconds} s")]
+    TooOften {
+        /// Seconds until once more is allowed.
+        seconds: u64,
+    },
+    /// The user stores as much as allowed.
+    #[error("the quota of {limit} bytes is used up")]
+    StorageQuota {
+        /// Bytes allowed.
+        limit: u64,
+    },
     /// No such row.
     #[error("no such row")]
     NotFound,

@@ -17,6 +17,12 @@ macro_rules! id {
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
+
+            /// The bytes.
+            #[must_use]
+            pub const fn bytes(&self) -> [u8; 16] {
+                self.0
+            }
         }
 
         impl fmt::Display for $name {
@@ -41,4 +47,8 @@ id!(
 id!(
     /// A login session's id; access tokens carry it.
     SessionId
+);
+id!(
+    /// A run of a controller; a new one at each start.
+    ControllerId
 );

@@ -7,6 +7,7 @@
 mod accounts;
 mod apps;
 mod audit;
+mod blobs;
 mod database;
 mod database_url;
 mod devices;
@@ -31,13 +32,16 @@ pub use apps::{App, AppSummary, NewApp, Published};
 pub use database::{Schema, Store};
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PasswordFileError};
 pub use devices::{Begun, Decision, Device, NewDevice, Poll};
-pub use enclaves::{Desired, Enclave, NewEnclave, Process, Quota};
+pub use enclaves::{
+    By, Claim, Controller, Desired, Enclave, EnclaveEvent, KEPT_EVENTS, NewEnclave, Note, Process, Quota,
+    StartRates,
+};
 pub use error::StoreError;
 pub use factors::{AddedPasskey, Attempt, Factors, Passkey, PasskeyUse};
 pub use health::Count;
 pub use idempotency::{KEPT_SECONDS, KEYS_PER_USER, KeptAnswer, KeyedRequest, LEASE_SECONDS, Turn};
 pub use identities::LinkedIdentity;
-pub use ids::{SessionId, UserId};
+pub use ids::{ControllerId, SessionId, UserId};
 pub use licensing::{Heartbeat, Lease, LicenseEvent, LicenseKey, LicenseStop, Licensing, ListedLicense};
 pub use limits::{Admission, Lockout, Rate};
 pub use sessions::{Live, NewSession, Proof, Rotation, Session};

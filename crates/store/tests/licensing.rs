@@ -213,12 +213,7 @@ async fn a_stopped_enclave_frees_its_place(database: Database) {
 }
 
 async fn stop(store: &Store, id: &EnclaveId) {
-    use api::enclaves::State;
     store.want_stopped(id, NOW).await.unwrap();
-    let state = store.enclave(id).await.unwrap().unwrap().state;
-    if state == State::Pending {
-        store.set_state(id, State::Pending, State::Stopped, None, NOW).await.unwrap();
-    }
 }
 
 async fn of_several_licenses_one_that_serves_is_taken(database: Database) {

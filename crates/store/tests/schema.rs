@@ -4,7 +4,9 @@
 use api::enclaves::State;
 use fixtures::{Database, Kind, on_both_databases};
 use names::{Digest, EnclaveId};
-use store::{Desired, Process, Quota, Rotation, SessionId, Store, StoreError, UserId};
+use store::{
+    Controller, ControllerId, Desired, Process, Quota, Rotation, SessionId, Store, StoreError, UserId,
+};
 
 const ALICE: UserId = UserId::from_bytes([1; 16]);
 const BOB: UserId = UserId::from_bytes([2; 16]);
@@ -54,7 +56,16 @@ async fn the_first_released_schema_comes_forward_with_its_rows(database: Databas
         .unwrap();
     assert!(matches!(rotated, Rotation::Rotated(session) if session.generation == 4));
     store.want_running(&row(0x13), Quota::default(), 1_750_000_101).await.unwrap();
-    assert_eq!(store.next_incarnation(&row(0x13)).await.unwrap(), 6);
+    let controller = Controller {
+        id: ControllerId::from_bytes([1; 16]),
+        node: "local".into(),
+        host: "here".into(),
+        process: Process { pid: 1, start_time: 1 },
+        beat: 0,
+    };
+    store.register_controller(&controller).await.unwrap();
+    let (claim, _) = store.claim(&row(0x13), &controller.id, "local").await.unwrap().unwrap();
+    assert_eq!(store.next_incarnation(&row(0x13), &claim).await.unwrap(), 6);
 }
 
 async fn programs_that_start_at_once_do_not_collide(database: Database) {

@@ -3,13 +3,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use api::enclaves::State;
 use fixtures::{Database, Kind, on_both_databases};
 use names::{Digest, EnclaveId};
 use store::{
-    Desired, NewApp, NewEnclave, NewSession, Process, Published, Quota, Role, Rotation, SessionId, Store,
-    StoreError, User, UserId,
+    NewApp, NewEnclave, NewSession, Published, Quota, Role, Rotation, SessionId, Store, StoreError, User,
+    UserId,
 };
+
+#[path = "store/lives.rs"]
+mod lives;
 
 struct Rig {
     store: Store,
@@ -95,10 +97,6 @@ on_both_databases! {
     sessions_end_and_are_bounded,
     a_version_never_changes_and_its_name_has_one_owner,
     names_are_per_user_and_the_quota_counts_active_enclaves,
-    a_state_changes_only_from_the_expected_one,
-    nothing_starts_a_deleted_enclave,
-    incarnations_are_never_given_twice,
-    a_process_is_recorded_for_its_incarnation_only,
 }
 
 #[tokio::test]
@@ -228,86 +226,13 @@ async fn names_are_per_user_and_the_quota_counts_active_enclaves(database: Datab
 
     let first = EnclaveId::from_bytes([1; 16]);
     rig.store.want_stopped(&first, 8).await.unwrap();
-    rig.store.set_state(&first, State::Pending, State::Stopped, None, 8).await.unwrap();
     rig.store.create_enclave(&enclave(4, ALICE, "c"), quota).await.unwrap();
     assert!(matches!(
         rig.store.want_running(&first, quota, 9).await,
         Err(StoreError::QuotaExceeded { limit: 2 })
     ));
     rig.store.want_stopped(&EnclaveId::from_bytes([4; 16]), 9).await.unwrap();
-    rig.store
-        .set_state(&EnclaveId::from_bytes([4; 16]), State::Pending, State::Stopped, None, 9)
-        .await
-        .unwrap();
     let refused = rig.store.create_enclave(&enclave(5, ALICE, "d"), quota).await;
     assert!(matches!(refused, Err(StoreError::QuotaExceeded { limit: 3 })));
     rig.store.want_running(&first, quota, 9).await.unwrap();
-}
-
-async fn a_state_changes_only_from_the_expected_one(database: Database) {
-    let rig = rig(database).await;
-    let id = EnclaveId::from_bytes([1; 16]);
-    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
-    let set = async |from, to, reason| rig.store.set_state(&id, from, to, reason, 9).await;
-    assert!(matches!(set(State::Pending, State::Running, None).await, Err(StoreError::WrongState)));
-    assert!(matches!(set(State::Starting, State::Running, None).await, Err(StoreError::WrongState)));
-    set(State::Pending, State::Starting, None).await.unwrap();
-    set(State::Starting, State::Failed, Some("spawn")).await.unwrap();
-    assert_eq!(rig.store.enclave(&id).await.unwrap().unwrap().reason.as_deref(), Some("spawn"));
-    set(State::Failed, State::Starting, None).await.unwrap();
-    set(State::Starting, State::Running, None).await.unwrap();
-    let row = rig.store.enclave(&id).await.unwrap().unwrap();
-    assert_eq!((row.state, row.desired, row.reason), (State::Running, Desired::Running, None));
-}
-
-/// coder PR#20584: a build was allowed on a deleted workspace.
-async fn nothing_starts_a_deleted_enclave(database: Database) {
-    let rig = rig(database).await;
-    let id = EnclaveId::from_bytes([1; 16]);
-    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
-    assert!(!rig.store.remove_enclave(&id).await.unwrap());
-    rig.store.want_deleted(&id, 8).await.unwrap();
-    assert!(rig.store.enclave_of(&ALICE, "a").await.unwrap().is_none());
-    assert!(rig.store.enclaves_of(&ALICE, None, 10).await.unwrap().is_empty());
-    assert!(matches!(
-        rig.store.set_state(&id, State::Pending, State::Starting, None, 9).await,
-        Err(StoreError::WrongState)
-    ));
-    assert!(matches!(rig.store.want_running(&id, Quota::default(), 9).await, Err(StoreError::NotFound)));
-    assert!(matches!(rig.store.next_incarnation(&id).await, Err(StoreError::NotFound)));
-    assert_eq!(rig.store.enclaves_to_reconcile().await.unwrap().len(), 1);
-    assert!(rig.store.remove_enclave(&id).await.unwrap());
-    assert!(rig.store.enclave(&id).await.unwrap().is_none());
-}
-
-async fn incarnations_are_never_given_twice(database: Database) {
-    let rig = rig(database).await;
-    let id = EnclaveId::from_bytes([1; 16]);
-    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
-    let tasks: Vec<_> = (0..20)
-        .map(|_| {
-            let store = rig.store.clone();
-            tokio::spawn(async move { store.next_incarnation(&id).await.unwrap() })
-        })
-        .collect();
-    let mut numbers = Vec::new();
-    for task in tasks {
-        numbers.push(task.await.unwrap());
-    }
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..=20).collect::<Vec<u64>>());
-}
-
-async fn a_process_is_recorded_for_its_incarnation_only(database: Database) {
-    let rig = rig(database).await;
-    let id = EnclaveId::from_bytes([1; 16]);
-    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
-    let incarnation = rig.store.next_incarnation(&id).await.unwrap();
-    let process = Process { pid: 42, start_time: 77 };
-    rig.store.record_process(&id, incarnation, Some(process)).await.unwrap();
-    assert_eq!(rig.store.enclave(&id).await.unwrap().unwrap().process, Some(process));
-    rig.store.next_incarnation(&id).await.unwrap();
-    assert!(matches!(rig.store.record_process(&id, incarnation, None).await, Err(StoreError::WrongState)));
-    rig.store.want_deleted(&id, 9).await.unwrap();
-    assert!(!rig.store.remove_enclave(&id).await.unwrap(), "a process is still recorded");
 }

@@ -39,8 +39,6 @@ use crate::{
     verdict,
 };
 
-/// Largest request: evidence with boot log and IMA list.
-const MAX_MESSAGE: usize = evidence::MAX_BUNDLE + (1 << 20);
 /// Deadline of one request.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Deadline of one question to the signer.
@@ -106,7 +104,7 @@ impl Setup {
 /// Serves a verifier on a socket until the drain.
 pub fn serve(verifier: Verifier, socket: &Path, tasks: &Tasks) -> anyhow::Result<()> {
     let incoming = proto::serve_socket(socket).with_context(|| format!("listen on {}", socket.display()))?;
-    let service = VerifierServer::new(verifier).max_decoding_message_size(MAX_MESSAGE);
+    let service = VerifierServer::new(verifier).max_decoding_message_size(evidence::MAX_MESSAGE);
     let router = proto::server()
         .timeout(DEADLINE)
         .concurrency_limit_per_connection(MAX_CONCURRENT)

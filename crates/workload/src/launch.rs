@@ -4,7 +4,9 @@
 //! * The facade's standard input is a pipe that the controller holds. When it reaches its end, the controller is gone
 //!   and the facade ends at once, and the app with it (this closes the moment before the parent-death signal is set).
 //! * The facade's standard output is a pipe too. When its Unix socket answers, the certificate is there and the app
-//!   listens, the facade writes [`READY_LINE`] and nothing else, ever. Logs go to standard error.
+//!   listens, the facade writes [`READY_LINE`], once. While it is used it writes [`ACTIVE_LINE`] every
+//!   [`ACTIVE_SECONDS`], at most. Before it ends by itself it may write [`CAUSE_LINE`] and a stable code. Any other line
+//!   ends it. Logs go to standard error.
 //! * Its exit code is a [`FacadeExit`], which becomes the reason of the enclave's failure.
 
 use alloc::collections::BTreeMap;
@@ -16,8 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Endpoint, FilePath, Resources};
 
-/// The one line on the facade's standard output.
+/// The facade serves.
 pub const READY_LINE: &str = "ready";
+/// The enclave was used since the last such line.
+pub const ACTIVE_LINE: &str = "active";
+/// How often that may be said, in seconds.
+pub const ACTIVE_SECONDS: u64 = 5;
+/// What stands before the code of why it ends: at most 64 of `a-z 0-9 _ -`.
+pub const CAUSE_LINE: &str = "because ";
 
 /// A facade's configuration. Paths are the host's unless they are [`FilePath`]s.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -98,11 +98,19 @@ impl World {
         ControllerClient::new(proto::connect(&self.path("run/controller.sock")))
     }
 
-    /// Starts the enclave and returns its stages.
+    /// Starts the enclave, as its user would, and returns its stages.
     pub async fn stages(&self) -> Vec<Stage> {
-        let request = StartEnclaveRequest { enclave_id: id().to_string() };
-        let stream = self.client().start_enclave(request).await.unwrap().into_inner();
-        stream.map(|stage| stage.unwrap()).collect().await
+        loop {
+            if self.row().await.state.is_at_rest() {
+                self.store().await.want_running(&id(), Quota::default(), 3).await.unwrap();
+            }
+            let request = StartEnclaveRequest { enclave_id: id().to_string() };
+            match self.client().start_enclave(request).await {
+                Ok(stream) => return stream.into_inner().map(|stage| stage.unwrap()).collect().await,
+                // What the controller started by itself has just failed.
+                Err(status) => assert_eq!(status.code(), tonic::Code::FailedPrecondition),
+            }
+        }
     }
 
     pub async fn stage_names(&self) -> Vec<String> {
@@ -178,6 +186,8 @@ pub fn config(dir: &Path, dangerous_failpoint: Option<Failpoint>) -> Config {
         trust_domain,
         uid_base: controller::DEFAULT_UID_BASE,
         dangerous_unisolated_apps: false,
+        node: "local".into(),
+        limits: controller::Limits::default(),
         dangerous_failpoint,
     }
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::apps::publish;
 use crate::rig::{Identity, Rig, Session, rig, trust_domain};
 
-async fn alice(rig: &Rig) -> Session<'_> {
+pub async fn alice(rig: &Rig) -> Session<'_> {
     let identity = Identity::new("alice");
     let session = rig.user("alice", Some(&identity)).await;
     publish(&session, "1.0", b"one").await.expect(StatusCode::CREATED);
     session
 }
 
-async fn create(session: &Session<'_>, name: &str) -> Value {
+pub async fn create(session: &Session<'_>, name: &str) -> Value {
     session.post("/v1/enclaves", json!({"name": name, "app": "hello"})).await.expect(StatusCode::ACCEPTED)
 }
 
@@ -136,6 +136,8 @@ async fn a_foreign_enclave_is_not_found_on_every_route() {
         (Method::DELETE, ""),
         (Method::POST, "/start"),
         (Method::POST, "/stop"),
+        (Method::POST, "/cancel"),
+        (Method::GET, "/events"),
         (Method::POST, "/token"),
         (Method::GET, "/logs"),
         (Method::GET, "/stages"),
@@ -225,10 +227,11 @@ async fn without_the_controller_wishes_are_kept_and_waiting_is_told() {
     let answer = alice.post("/v1/enclaves/notes/stop", Value::Null).await;
     answer.refused("controller_unavailable");
     assert!(answer.headers.contains_key("retry-after"));
-    let rows = rig.store.enclaves_to_reconcile().await.unwrap();
-    assert_eq!(rows[0].desired, store::Desired::Stopped);
+    assert_eq!(alice.get("/v1/enclaves/notes").await.expect(StatusCode::OK)["state"], "stopping");
     alice.call(Method::DELETE, "/v1/enclaves/notes", Value::Null).await.expect(StatusCode::ACCEPTED);
-    alice.get("/v1/enclaves/notes").await.refused("not_found");
+    assert_eq!(alice.get("/v1/enclaves/notes").await.expect(StatusCode::OK)["state"], "deleting");
+    alice.post("/v1/enclaves/notes/start", Value::Null).await.refused("wrong_state");
+    alice.post("/v1/enclaves", json!({"name": "notes", "app": "hello"})).await.refused("name_taken");
 
     create(&alice, "late").await;
     let last = alice.stages("late").await.pop().unwrap();

@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use api::enclaves::State;
 use futures_util::{Stream, stream};
+use lifecycle::{Event, State, StopReason};
 use names::EnclaveId;
 use proto::v1::controller_server::{Controller, ControllerServer};
 use proto::v1::{
     DeleteEnclaveRequest, DeleteEnclaveResponse, EnclaveLogsRequest, EnclaveLogsResponse, RouteTable, Stage,
-    StartEnclaveRequest, StopEnclaveRequest, StopEnclaveResponse, WatchRoutesRequest,
+    StartEnclaveRequest, StartQueueRequest, StartQueueResponse, StopEnclaveRequest, StopEnclaveResponse,
+    WatchRoutesRequest,
 };
 use server::Tasks;
-use store::Store;
+use store::{By, Claim, Controller as Registered, ControllerId, Note, Process, Store};
 use tonic::{Request, Response, Status};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -24,13 +25,14 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct FakeController {
     store: Store,
     starts: Arc<AtomicUsize>,
+    full: Arc<AtomicBool>,
     tasks: Tasks,
 }
 
 impl FakeController {
     pub fn serve(socket: &Path, store: Store, parent: &Tasks) -> Self {
         let tasks = Tasks::new();
-        let fake = Self { store, starts: Arc::default(), tasks: tasks.clone() };
+        let fake = Self { store, starts: Arc::default(), full: Arc::default(), tasks: tasks.clone() };
         let incoming = proto::serve_socket(socket).unwrap();
         let service = ControllerServer::new(fake.clone());
         let (stopping, parent_stopping) = (tasks.stopping(), parent.stopping());
@@ -49,6 +51,17 @@ impl FakeController {
         self.starts.load(Ordering::SeqCst)
     }
 
+    /// Says from now on whether the node has no room.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    /// Says when a running enclave will be stopped by itself.
+    pub async fn plan_stop(&self, id: &EnclaveId, stop: (u64, StopReason)) {
+        let claim = self.claim(id).await.unwrap();
+        self.store.set_stop(id, &claim, Some(stop)).await.unwrap();
+    }
+
     /// Ends it: nobody answers on the socket.
     pub async fn stop(&self) {
         assert!(self.tasks.drain().await);
@@ -60,11 +73,26 @@ impl FakeController {
         row.ok_or_else(|| Status::not_found("enclave"))
     }
 
-    async fn step(&self, enclave: &store::Enclave, from: State, to: State) -> Result<(), Status> {
-        let reason = (to == State::Failed).then_some("spawn");
-        let done = self.store.set_state(&enclave.id, from, to, reason, 1).await;
-        done.map_err(|error| Status::failed_precondition(error.to_string()))
+    async fn claim(&self, id: &EnclaveId) -> Result<Claim, Status> {
+        let claimed = self.store.claim(id, &MYSELF, "local").await;
+        let claimed = claimed.map_err(|error| Status::internal(error.to_string()))?;
+        claimed.map(|(claim, _)| claim).ok_or_else(|| Status::unavailable("claimed"))
     }
+
+    async fn step(&self, id: &EnclaveId, claim: &Claim, event: Event, note: &Note) -> Result<(), Status> {
+        let done = self.store.change(id, By::Claim(claim), event, note, 1).await;
+        done.map(drop).map_err(|error| Status::failed_precondition(error.to_string()))
+    }
+}
+
+/// This run of the fake.
+const MYSELF: ControllerId = ControllerId::from_bytes([9; 16]);
+
+async fn register(store: &Store) {
+    let process = Process { pid: 1, start_time: 1 };
+    let (node, host) = ("local".into(), "here".into());
+    // A gateway that was restarted finds the fake of before.
+    store.register_controller(&Registered { id: MYSELF, node, host, process, beat: 0 }).await.ok();
 }
 
 #[tonic::async_trait]
@@ -79,19 +107,33 @@ impl Controller for FakeController {
     ) -> Result<Response<Self::StartEnclaveStream>, Status> {
         self.starts.fetch_add(1, Ordering::SeqCst);
         let enclave = self.row(&request.get_ref().enclave_id).await?;
-        self.step(&enclave, enclave.state, State::Starting).await?;
-        self.store.next_incarnation(&enclave.id).await.unwrap();
-        let (state, name, reason) = if enclave.name.starts_with("broken") {
-            (State::Failed, "failed", "spawn")
+        register(&self.store).await;
+        let claim = self.claim(&enclave.id).await?;
+        self.step(&enclave.id, &claim, Event::Begin, &Note::stage("prepare", "", 10)).await?;
+        self.store.next_incarnation(&enclave.id, &claim).await.unwrap();
+        let (event, name, reason) = if enclave.name.starts_with("broken") {
+            (Event::Fail, "failed", "spawn")
         } else {
-            (State::Running, "ready", "")
+            (Event::Ready, "ready", "")
         };
-        self.step(&enclave, State::Starting, state).await?;
+        let code = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        let note = Note { cause: code.clone(), reason: code, ..Note::stage(name, "done", 100) };
+        self.step(&enclave.id, &claim, event, &note).await?;
         let stage = |name: &str, reason: &str, progress| {
-            Ok(Stage { name: name.into(), message: "done".into(), reason: reason.into(), progress })
+            let (name, message) = (name.into(), "done".into());
+            Ok(Stage { name, message, reason: reason.into(), cause: reason.into(), progress })
         };
         let stages = [stage("prepare", "", 10), stage(name, reason, 100)];
         Ok(Response::new(Box::pin(stream::iter(stages))))
+    }
+
+    /// Full while the test says so.
+    async fn start_queue(
+        &self,
+        _request: Request<StartQueueRequest>,
+    ) -> Result<Response<StartQueueResponse>, Status> {
+        let full = self.full.load(Ordering::SeqCst);
+        Ok(Response::new(StartQueueResponse { enclave_ids: vec![], full }))
     }
 
     async fn stop_enclave(
@@ -99,8 +141,11 @@ impl Controller for FakeController {
         request: Request<StopEnclaveRequest>,
     ) -> Result<Response<StopEnclaveResponse>, Status> {
         let enclave = self.row(&request.get_ref().enclave_id).await?;
-        self.step(&enclave, enclave.state, State::Stopping).await?;
-        self.step(&enclave, State::Stopping, State::Stopped).await?;
+        register(&self.store).await;
+        if enclave.state == State::Stopping {
+            let claim = self.claim(&enclave.id).await?;
+            self.step(&enclave.id, &claim, Event::Ended, &Note::says("ended")).await?;
+        }
         Ok(Response::new(StopEnclaveResponse {}))
     }
 
@@ -109,7 +154,9 @@ impl Controller for FakeController {
         request: Request<DeleteEnclaveRequest>,
     ) -> Result<Response<DeleteEnclaveResponse>, Status> {
         let enclave = self.row(&request.get_ref().enclave_id).await?;
-        self.store.remove_enclave(&enclave.id).await.unwrap();
+        register(&self.store).await;
+        let claim = self.claim(&enclave.id).await?;
+        self.store.remove_enclave(&enclave.id, By::Claim(&claim)).await.unwrap();
         Ok(Response::new(DeleteEnclaveResponse {}))
     }
 

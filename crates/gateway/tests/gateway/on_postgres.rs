@@ -11,6 +11,7 @@ mod enclaves;
 mod fake_controller;
 mod habits;
 mod key_rotation;
+mod licenses;
 mod limits;
 mod matrix;
 mod original_defects;

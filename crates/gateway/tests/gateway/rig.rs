@@ -11,8 +11,8 @@ use attested_tls::{
 use bytes::Bytes;
 use fixtures::Database;
 use gateway::{
-    Config, Deps, Factors, Gateway, Hashing, Licensing, Limits, MakeTokenKey, Passwords, Quota, Timeouts,
-    TokenKeys,
+    Config, Deps, Factors, Gateway, Hashing, Licensing, Limits, Lives, MakeTokenKey, Passwords, Quota,
+    Timeouts, TokenKeys,
 };
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -93,6 +93,7 @@ fn config(folder: &Path) -> Config {
         quota: Quota { active: 2, total: 3 },
         licensing: Licensing::Off,
         license_key: folder.join("license.key"),
+        lives: Lives::default(),
         hashing: Hashing { threads: 2, queue: 64 },
         factors: Factors { key_file: folder.join("factors.key"), public_origin: None, providers: Vec::new() },
         passwords: Passwords::default(),
@@ -331,6 +332,11 @@ impl Session<'_> {
 
     pub fn user_id(&self) -> &str {
         self.tokens["user"]["id"].as_str().unwrap()
+    }
+
+    /// The same session at another gateway.
+    pub fn at<'b>(&self, rig: &'b Rig) -> Session<'b> {
+        Session { rig, identity: self.identity.clone(), tokens: self.tokens.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -267,6 +267,7 @@ fn a_full_log_takes_no_more() {
         full.push(record).unwrap();
     }
     assert_eq!(full.count(), u64::try_from(MAX_RECORDS).unwrap());
+    assert!(full.is_nearly_full() && !log(every_event()).is_nearly_full());
     assert_eq!(full.next(short(), [0; 16]), Err(EnclaveLogError::TooManyRecords));
     let mut long = EnclaveLog::new(PCR);
     let refused = loop {

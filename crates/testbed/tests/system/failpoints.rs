@@ -18,7 +18,31 @@ fn name(failpoint: Failpoint) -> &'static str {
         Failpoint::AfterSpawn => "after_spawn",
         Failpoint::AfterRecord => "after_record",
         Failpoint::AfterReady => "after_ready",
+        Failpoint::StopBegun => "stop_begun",
+        Failpoint::StopRetracted => "stop_retracted",
+        Failpoint::StopEnded => "stop_ended",
+        Failpoint::DeleteEnded => "delete_ended",
+        Failpoint::DeleteRemoved => "delete_removed",
     }
+}
+
+/// `up` dies at a step of a deletion, whose wish is kept: the next one brings it about and nothing is left.
+fn check_end(failpoint: Failpoint) {
+    let config = format!("dangerous_failpoint: {}\n", name(failpoint));
+    let world = World::new();
+    let alice = world.user("alice");
+    let up = world.begin(Some(&config)).ready();
+    alice.sign_up();
+    alice.ok(&["app", "publish", &world.hello("hello", "1.0.0", "hi")]);
+    alice.ok(&["enclave", "create", "notes", "--app", "hello"]);
+    // The answer may have been on its way when the other side died.
+    let deleted = alice.run(&["enclave", "delete", "notes", "--yes"]);
+    assert!([0, 7].contains(&deleted.code), "{deleted:#?}");
+    assert_eq!(up.ended_by_itself().signal, ABORTED);
+    let up = world.up();
+    assert_eq!(settled(&[&alice]), [serde_json::Value::Null; 0]);
+    check_rows_and_folders(&world, &[]);
+    up.kill9();
 }
 
 fn check(failpoint: Failpoint) {
@@ -76,4 +100,29 @@ fn up_killed_after_the_record_is_mended_by_the_next_start() {
 #[test]
 fn up_killed_when_the_facade_is_ready_is_mended_by_the_next_start() {
     check(Failpoint::AfterReady);
+}
+
+#[test]
+fn up_killed_before_an_enclave_is_stopped_deletes_at_the_next_start() {
+    check_end(Failpoint::StopBegun);
+}
+
+#[test]
+fn up_killed_after_an_end_is_logged_deletes_at_the_next_start() {
+    check_end(Failpoint::StopRetracted);
+}
+
+#[test]
+fn up_killed_after_the_processes_have_ended_deletes_at_the_next_start() {
+    check_end(Failpoint::StopEnded);
+}
+
+#[test]
+fn up_killed_before_a_folder_is_removed_deletes_at_the_next_start() {
+    check_end(Failpoint::DeleteEnded);
+}
+
+#[test]
+fn up_killed_before_a_row_is_removed_deletes_at_the_next_start() {
+    check_end(Failpoint::DeleteRemoved);
 }
