@@ -13,6 +13,7 @@ mod habits;
 mod key_rotation;
 mod licenses;
 mod limits;
+mod lives;
 mod matrix;
 mod original_defects;
 mod passkeys;

@@ -78,7 +78,7 @@ async fn a_failed_enclave_uses_up_no_quota(database: Database) {
     let rig = rig(database).await;
     let claim = claimed(&rig).await;
     on(&rig, &claim, Event::Fail).await.unwrap();
-    let quota = Quota { active: 1, total: 9 };
+    let quota = Quota { active: 1, total: 9, ..Quota::default() };
     rig.store.create_enclave(&enclave(2, ALICE, "b"), quota).await.unwrap();
     assert!(matches!(
         rig.store.want_running(&ONE, quota, 9).await,
@@ -114,7 +114,7 @@ async fn an_orphaned_enclave_frees_its_name_and_is_still_removed_by_a_controller
     rig.store.want_deleted(&ONE, 8).await.unwrap();
     rig.store.orphan(&ONE, 9).await.unwrap();
     assert!(rig.store.enclaves_of(&ALICE, None, 10).await.unwrap().is_empty());
-    let quota = Quota { active: 1, total: 1 };
+    let quota = Quota { active: 1, total: 1, ..Quota::default() };
     rig.store.create_enclave(&enclave(2, ALICE, "a"), quota).await.unwrap();
     let work = rig.store.work(&claim.controller, NODE).await.unwrap();
     assert!(work.iter().any(|row| row.id == ONE && row.state == State::Deleting));
