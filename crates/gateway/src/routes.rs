@@ -11,6 +11,7 @@ use axum::routing::MethodRouter;
 use crate::shared::Shared;
 use crate::{
     admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, lives, meta, oidc,
+    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, lives, meta,
     origin, original, page, refusal, sessions, timeouts, unread, users,
 };
 
