@@ -10,9 +10,8 @@ use axum::routing::MethodRouter;
 
 use crate::shared::Shared;
 use crate::{
-    admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, lives, meta, oidc,
     admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, lives, meta,
-    origin, original, page, refusal, sessions, timeouts, unread, users,
+    oidc, origin, original, page, refusal, sessions, timeouts, unread, users,
 };
 
 /// The routes of one area.
