@@ -63,6 +63,7 @@ async fn where_licenses_are_required_nothing_starts_without_one() {
     refused_because(&create(&alice, "more").await, "TOO_MANY_ENCLAVES");
     let seen = alice.get(&license).await.expect(StatusCode::OK);
     assert_eq!((&seen["status"], &seen["enclaves_used"]), (&json!("ACTIVE"), &json!(1)));
+    assert_eq!(admin.get(&manage).await.expect(StatusCode::OK)["id"], seen["id"]);
     alice.stages("notes").await;
     alice.post("/v1/enclaves/notes/stop", Value::Null).await.expect(StatusCode::OK);
     admin.post(&format!("{manage}/suspend"), Value::Null).await.expect(StatusCode::OK);
