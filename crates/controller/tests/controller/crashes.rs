@@ -11,7 +11,7 @@ use proto::v1::controller_client::ControllerClient;
 use server::Tasks;
 use store::{DatabaseUrl, Store};
 
-use crate::world::{GOOD, World, config, id, listen};
+use crate::world::{GOOD, ID, World, config, id, listen};
 
 const FOLDER: &str = "CONTROLLER_TEST_FOLDER";
 const STEP: &str = "CONTROLLER_TEST_STEP";
@@ -36,7 +36,10 @@ async fn controller_of_the_other_tests() {
 fn crash(world: &World, step: Failpoint) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "crashes::controller_of_the_other_tests", "--nocapture"]);
-    command.env(FOLDER, world.path("")).env(STEP, serde_json::to_string(&step).unwrap());
+    command
+        .env(ID, id().to_string())
+        .env(FOLDER, world.path(""))
+        .env(STEP, serde_json::to_string(&step).unwrap());
     let output = command.output().unwrap();
     assert_eq!(output.status.signal(), Some(SIGABRT), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -32,8 +32,24 @@ pub struct World {
     pub tasks: Tasks,
 }
 
+/// Tells the process of a test which enclave it is about.
+pub const ID: &str = "CONTROLLER_TEST_ID";
+
+thread_local! {
+    static ENCLAVE: EnclaveId = std::env::var(ID).map_or_else(
+        |_| {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes).unwrap();
+            EnclaveId::from_bytes(bytes)
+        },
+        |text| text.parse().unwrap(),
+    );
+}
+
+/// The enclave of this test: each test has a thread of its own, and control groups are named after enclaves, so that tests which run at once
+/// must not share one.
 pub fn id() -> EnclaveId {
-    EnclaveId::from_bytes([7; 16])
+    ENCLAVE.with(|id| *id)
 }
 
 impl World {
