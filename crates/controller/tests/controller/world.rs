@@ -272,9 +272,11 @@ pub fn listen(socket: &Path, calls: Arc<Mutex<Vec<String>>>) {
     // A former one may be there; it keeps its open connections and gets no new ones.
     fs::remove_file(socket).ok();
     let listener = UnixListener::bind(socket).unwrap();
+    // Of this thread's test, not of the one that listens.
+    let id = id().to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            calls.lock().unwrap().push(answer(stream.unwrap()));
+            calls.lock().unwrap().push(answer(stream.unwrap()).replace(&id, "ID"));
         }
     });
 }
@@ -297,5 +299,5 @@ fn answer(mut stream: UnixStream) -> String {
     reader.take(length).read_to_end(&mut Vec::new()).unwrap();
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
     let call = first.trim_end().trim_end_matches(" HTTP/1.1");
-    call.replace(&id().to_string(), "ID")
+    call.to_owned()
 }
