@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn activity_is_told_once() {
         let activity = Activity::default();
-        activity.clone().mark();
+        activity.mark();
         assert!(activity.take() && !activity.take());
     }
 }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sandbox::{Enclosure, Identity, OWN_PROGRAM};
 use server::Tasks;
 use tempfile::TempDir;
-use workload::launch::{AppLaunch, FacadeExit, Isolation, Launch, Namespaces};
+use workload::launch::{ACTIVE_LINE, AppLaunch, CAUSE_LINE, FacadeExit, Isolation, Launch, Namespaces};
 use workload::{Endpoint, Resources};
 
 use crate::world::{Agent, Gateway, HOST, Person, dial, enclave, issuer};
@@ -148,7 +148,7 @@ impl Running {
         Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
     }
 
-    /// Waits for the end; the exit code, and that nothing else was said on standard output.
+    /// Waits for the end; the exit code, and that nothing but lines of the contract was said on standard output.
     async fn end(self) -> Option<FacadeExit> {
         let Self { mut child, mut output, tasks, folder, .. } = self;
         // The controller's end of standard input must stay open until the process has ended.
@@ -157,7 +157,9 @@ impl Running {
             let status = child.wait().unwrap();
             let mut rest = String::new();
             output.read_to_string(&mut rest).unwrap();
-            assert_eq!(rest, "");
+            // What the contract knows, and nothing else.
+            let known = |line: &str| line == ACTIVE_LINE || line.starts_with(CAUSE_LINE);
+            assert!(rest.lines().all(known), "{rest}");
             status
         });
         let status = tokio::time::timeout(Duration::from_secs(30), status).await.unwrap().unwrap();

@@ -229,7 +229,8 @@ async fn events_are_numbered_kept_in_bounds_and_dropped_with_the_enclave(databas
     assert!(events.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1));
     let last = events.last().unwrap();
     assert_eq!((last.seq, last.message.chars().count()), (KEPT_EVENTS + 52, 500));
-    assert_eq!(rig.store.enclave_events(&ONE, last.seq - 1, 10).await.unwrap(), [last.clone()]);
+    let newest = rig.store.enclave_events(&ONE, last.seq - 1, 10).await.unwrap();
+    assert_eq!(newest.as_slice(), std::slice::from_ref(last));
     rig.store.want_deleted(&ONE, 9).await.unwrap();
     assert!(rig.store.remove_enclave(&ONE, By::Claim(&claim)).await.unwrap());
     assert_eq!(rig.store.enclave_events(&ONE, 0, 10).await.unwrap(), []);
