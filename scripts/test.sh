@@ -17,7 +17,7 @@ mkdir -p target
 rm -f target/contract.log
 status=0
 echo "== pages in a browser"
-scripts/browser.sh || status=$?
+CONTRACT_LOG="$PWD/target/contract.log" scripts/browser.sh || status=$?
 echo "== tests of the workspace"
 CONTRACT_LOG="$PWD/target/contract.log" cargo test --workspace --no-fail-fast 2>&1 | tee target/test.log || status=$?
 awk '/^test result: / { passed += $4; failed += $6; skipped += $8 }

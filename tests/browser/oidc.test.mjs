@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { PASSWORD, Portal, openPage } from "./portal.mjs";
+import { PASSWORD, Portal, note, openPage } from "./portal.mjs";
 import { OpenIdProvider } from "./provider.mjs";
 
 let folder;
@@ -50,8 +50,12 @@ async function letIn(name) {
   await page.goto(device.verification_uri_complete);
   await page.click("#code-form button");
   if (pictures) await page.screenshot({ path: `${pictures}/9-providers.png` });
+  const started = page.waitForResponse((answer) => answer.url().endsWith("/v1/oidc/test/start"));
+  const finished = page.waitForResponse((answer) => answer.request().method() === "POST" && answer.url().endsWith("/callback"));
   await page.click("#providers button");
+  note("POST", "/v1/oidc/{provider}/start", (await started).status());
   await signInThere(page, name);
+  note("POST", "/v1/oidc/{provider}/callback", (await finished).status());
   await page.waitForSelector('[data-view="decide"]:not([hidden])');
   assert.equal(page.url(), `${portal.origin}/device`, "nothing of the answer stays in the address");
   // Cookies know no ports: the provider's own stay.
@@ -89,6 +93,7 @@ test("an account of ours is linked by its owner, who has to prove it", async () 
   const path = "/v1/me/identities/test";
   assert.equal((await portal.call("POST", `${path}/start`, {}, { token })).json.code, "proof_required");
   const started = await portal.call("POST", `${path}/start`, { password: PASSWORD }, { token });
+  note("POST", "/v1/me/identities/{provider}/start", started.status);
   const context = await browser.newContext();
   const [pair] = started.headers["set-cookie"][0].split(";");
   assert.match(started.headers["set-cookie"][0], /^__Host-.*; Path=\/; Secure; HttpOnly; SameSite=Lax$/);
@@ -103,6 +108,7 @@ test("an account of ours is linked by its owner, who has to prove it", async () 
   assert.equal((await letIn("carol-there")).user.name, "carol");
   const unlinked = await portal.call("DELETE", path, { password: PASSWORD }, { token });
   assert.equal(unlinked.status, 204);
+  note("DELETE", "/v1/me/identities/{provider}", unlinked.status);
   assert.notEqual((await letIn("carol-there")).user.name, "carol");
 });
 

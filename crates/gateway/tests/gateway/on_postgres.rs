@@ -15,6 +15,8 @@ mod licenses;
 mod limits;
 mod lives;
 mod matrix;
+mod oidc;
+mod original;
 mod original_defects;
 mod passkeys;
 mod protocol;
