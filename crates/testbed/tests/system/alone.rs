@@ -119,7 +119,7 @@ fn check(world: &World, database: &str) {
     ));
     let edge = logged(world, "edge", "edge listens address=");
     parts.push(Part::start(world, "gateway", &format!(
-        "introductions: {introductions}\ndatabase: \"{database}\"\ngateway: {{listen: \"127.0.0.1:0\", edge: \"{edge}\", {domain}, controller: {run}/controller.sock, blobs: {blobs}, jwks: {run}/jwks.json, factors: {{key_file: {data}/factors.key}}}}\n"
+        "introductions: {introductions}\ndatabase: \"{database}\"\ngateway: {{listen: \"127.0.0.1:0\", edge: \"{edge}\", {domain}, controller: {run}/controller.sock, blobs: {blobs}, jwks: {run}/jwks.json, factors: {{key_file: {data}/factors.key}}, license_key: {data}/license.key}}\n"
     )));
     let gateway = logged(world, "gateway", "gateway listens address=");
     logged(world, "agent", "enrolled node=");
