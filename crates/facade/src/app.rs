@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -19,6 +20,8 @@ use crate::upstream::Address;
 
 /// An app that does not listen by then has failed.
 pub const LISTEN_DEADLINE: Duration = Duration::from_secs(60);
+/// How long what it printed last may take to reach its log.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Between a polite signal and the end.
 const TERM_DEADLINE: Duration = Duration::from_secs(3);
 /// The output file is cut back to [`KEPT_OUTPUT`] when it grows beyond this.
@@ -97,6 +100,8 @@ pub struct App {
     pid: Pid,
     address: Address,
     children: tokio::signal::unix::Signal,
+    /// Ends when all that it printed is in its log.
+    output: oneshot::Receiver<()>,
 }
 
 impl App {
@@ -117,12 +122,16 @@ impl App {
         drop(command); // it holds the writing end
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| AppError::Spawn(io::ErrorKind::InvalidData.into()))?;
+        let (printed, output) = oneshot::channel();
         std::thread::Builder::new()
             .name("app-output".to_owned())
-            .spawn(move || keep_output(reader, file))
+            .spawn(move || {
+                keep_output(reader, file);
+                drop(printed);
+            })
             .map_err(AppError::Spawn)?;
         debug!(pid = pid.as_raw_nonzero(), "app started");
-        Ok(Self { pid, address, children })
+        Ok(Self { pid, address, children, output })
     }
 
     /// Waits until it accepts connections.
@@ -171,6 +180,13 @@ impl App {
             kill(self.pid, Signal::KILL);
             self.ended().await;
         }
+        self.printed().await;
+    }
+
+    /// Waits a little until its last words are in its log: this process may end next, and its copying with it.
+    pub async fn printed(self) {
+        // Something that left the app's group may hold the pipe open for as long as it likes.
+        tokio::time::timeout(LAST_WORDS, self.output).await.ok();
     }
 }
 

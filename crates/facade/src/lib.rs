@@ -222,9 +222,13 @@ async fn serve(mut app: App, told: Result<Ends, std::io::Error>) -> FacadeExit {
         ending = app.ended() => {
             warn!(%ending, "the app ended");
             say_cause(&ending.code());
-            return FacadeExit::AppEnded;
+            None
         }
-        exit = told.end() => exit,
+        exit = told.end() => Some(exit),
+    };
+    let Some(exit) = exit else {
+        app.printed().await;
+        return FacadeExit::AppEnded;
     };
     app.stop().await;
     exit
