@@ -72,26 +72,18 @@ impl FromStr for TraceContext {
         else {
             return Err(NotATraceparent);
         };
-        bytes::<1>(flags)?;
+        hex::<1>(flags)?;
         Ok(Self { trace: TraceId(nonzero(trace)?), span: SpanId(nonzero(span)?) })
     }
 }
 
 /// An id is never all zero (3.2.2.3 and 3.2.2.4).
 fn nonzero<const N: usize>(text: &str) -> Result<[u8; N], NotATraceparent> {
-    bytes(text).and_then(|id: [u8; N]| if id == [0; N] { Err(NotATraceparent) } else { Ok(id) })
+    hex(text).and_then(|id| if id == [0; N] { Err(NotATraceparent) } else { Ok(id) })
 }
 
-fn bytes<const N: usize>(text: &str) -> Result<[u8; N], NotATraceparent> {
-    let mut bytes = [0; N];
-    if text.len() != N * 2 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(NotATraceparent);
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| NotATraceparent)?;
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| NotATraceparent)?;
-    }
-    Ok(bytes)
+fn hex<const N: usize>(text: &str) -> Result<[u8; N], NotATraceparent> {
+    names::unhex(text).map_err(|_| NotATraceparent)
 }
 
 #[cfg(test)]
