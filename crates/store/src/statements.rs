@@ -1,4 +1,7 @@
-//! Running statements: each with a deadline, reads a second time where the first met a dead connection, writes exactly once.
+//! Running statements: each with a deadline, reads again where they met a dead connection, writes exactly once.
+//!
+//! A server that was away leaves a whole pool of dead connections, and nothing has happened on any of them: each is passed over, until one
+//! lives or none is left.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -40,12 +43,13 @@ pub(crate) struct Readers<'p>(pub(crate) &'p AnyPool);
 
 impl Write {
     pub(crate) async fn begin(writer: &AnyPool, dialect: Dialect) -> Result<Self, StoreError> {
-        let transaction = match begin(writer, dialect).await {
-            // Nothing has happened yet.
-            Err(error) if StoreError::is_lost_connection(&error) => begin(writer, dialect).await?,
-            begun => begun?,
-        };
-        Ok(Self { statements: Statements { transaction, broken: false } })
+        let mut dead = pooled(writer);
+        loop {
+            match begin(writer, dialect).await {
+                Err(error) if dead > 0 && StoreError::is_lost_connection(&error) => dead -= 1,
+                begun => return Ok(Self { statements: Statements { transaction: begun?, broken: false } }),
+            }
+        }
     }
 
     /// Makes the transaction's changes last.
@@ -165,18 +169,17 @@ impl<'p> Executor<'p> for Readers<'p> {
 }
 
 impl Readers<'_> {
-    /// All rows. Where the connection turns out to be dead, once more on another one: reading twice does no harm.
+    /// All rows. Where the connection turns out to be dead, on another one: reading twice does no harm.
     async fn read<'q, E: 'q + Execute<'q, Any>>(&self, mut query: E) -> Result<Vec<AnyRow>, Error> {
-        let mut arguments = query.take_arguments().map_err(Error::Encode)?;
-        let second = arguments.as_mut().map(copy);
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
         let sql = query.sql();
-        match self.attempt(sql.clone(), arguments).await {
-            Attempt::Connection(_) => match self.attempt(sql, second).await {
-                Attempt::Rows(rows) => Ok(rows),
-                Attempt::Connection(error) | Attempt::Error(error) => Err(error),
-            },
-            Attempt::Rows(rows) => Ok(rows),
-            Attempt::Error(error) => Err(error),
+        let mut dead = pooled(self.0);
+        loop {
+            match self.attempt(sql.clone(), arguments.as_ref().map(copy)).await {
+                Attempt::Connection(_) if dead > 0 => dead -= 1,
+                Attempt::Rows(rows) => return Ok(rows),
+                Attempt::Connection(error) | Attempt::Error(error) => return Err(error),
+            }
         }
     }
 
@@ -201,7 +204,12 @@ enum Attempt {
     Error(Error),
 }
 
-fn copy(arguments: &mut AnyArguments) -> AnyArguments {
+/// As many connections as can be dead at once.
+fn pooled(pool: &AnyPool) -> u32 {
+    pool.options().get_max_connections()
+}
+
+fn copy(arguments: &AnyArguments) -> AnyArguments {
     let mut copy = AnyArguments::default();
     copy.values.0.clone_from(&arguments.values.0);
     copy

@@ -66,6 +66,22 @@ async fn sessions_that_the_server_ended_cost_no_request() {
     read(&store).await.unwrap();
 }
 
+/// As after a restart of the server: no request may meet two dead connections in a row and give up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_pool_of_dead_connections_costs_no_request() {
+    let server = Server::start(Access::Socket);
+    let store = open(&server.new_database()).await;
+    store.create_user(&user(0)).await.unwrap();
+    for round in 1..5 {
+        let busy = futures_util::future::join_all((0..32).map(|_| read(&store))).await;
+        assert!(busy.iter().all(Result::is_ok), "{busy:?}");
+        server.kill();
+        server.start_again();
+        read(&store).await.unwrap();
+        store.create_user(&user(round)).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_is_told_within_the_deadline() {
     let server = Server::start(Access::Socket);
