@@ -186,6 +186,8 @@ codes! {
     TooManyStarts = "too_many_starts", 429, "too many starts";
     /// Our fault; the request id leads to the cause.
     Internal = "internal", 500, "an error of ours";
+    /// The enclave, or its node, gives no evidence.
+    EvidenceUnavailable = "evidence_unavailable", 502, "the enclave gives no evidence";
     /// Too much work at once; see `Retry-After`.
     Busy = "busy", 503, "busy, try again";
     /// The database does not answer or is busy; nothing has happened. See `Retry-After`.

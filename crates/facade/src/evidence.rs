@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use api::node::EvidenceRequest;
-use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
@@ -43,7 +43,19 @@ impl Desk {
     /// # Errors
     /// [`Refusal`].
     pub async fn answer(&self, session: &Session, query: Option<&str>) -> Result<Response<Bytes>, Refusal> {
-        let nonce = nonce(query)?;
+        let evidence = self.evidence(session, &nonce(query)?).await?;
+        let mut response = Response::new(evidence);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    /// A bundle for this client, this connection and this nonce.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn evidence(&self, session: &Session, nonce: &[u8; 32]) -> Result<Bytes, Refusal> {
         if !session.may_ask_for_evidence() {
             return Err(Refusal::EvidenceRate);
         }
@@ -52,12 +64,12 @@ impl Desk {
             Standing::Stranger => &self.strangers,
         };
         let _place = waiting.try_acquire().map_err(|_| Refusal::Busy)?;
-        let channel = session.exporter(&nonce).map_err(|error| {
+        let channel = session.exporter(nonce).map_err(|error| {
             warn!(%error, "no exporter value");
             Refusal::NoEvidence
         })?;
         let request = EvidenceRequest {
-            nonce: Base64::encode_string(&nonce),
+            nonce: Base64::encode_string(nonce),
             audience: Some(session.client().key),
             channel: Some(Base64::encode_string(&channel)),
             certificate: session.served(),
@@ -66,11 +78,7 @@ impl Desk {
             .await
             .unwrap_or(Err(CallError::Deadline))
             .map_err(|error| refusal_of(&error))?;
-        let mut response = Response::new(Bytes::from(evidence));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        Ok(Bytes::from(evidence))
     }
 }
 
@@ -85,19 +93,14 @@ fn refusal_of(error: &CallError) -> Refusal {
 /// Exactly one parameter, `nonce`: 64 lower-case hex digits, or 43 characters of base64url without padding.
 fn nonce(query: Option<&str>) -> Result<[u8; 32], Refusal> {
     let text = query.and_then(|query| query.strip_prefix("nonce=")).ok_or(Refusal::Nonce)?;
-    if text.len() == 64 {
-        return names::unhex(text).map_err(|_| Refusal::Nonce);
-    }
-    let mut nonce = [0; 32];
-    match Base64UrlUnpadded::decode(text, &mut nonce) {
-        Ok(bytes) if bytes.len() == 32 => Ok(nonce),
-        _ => Err(Refusal::Nonce),
-    }
+    api::original::nonce(text).ok_or(Refusal::Nonce)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use base64ct::Base64UrlUnpadded;
+
     use super::*;
 
     #[test]

@@ -26,10 +26,11 @@ use crate::evidence::{self, Desk};
 use crate::headers::{self, MAX_BYTES, MAX_LINES, REQUEST_ID, Told};
 use crate::identity::{Identity, now};
 use crate::limits::Limits;
+use crate::original::{self, Door};
 use crate::proxy::Proxy;
 use crate::refusal::Refusal;
 use crate::session::{Client, Protocol, Session, Standing};
-use crate::tokens::Tokens;
+use crate::tokens::{Accepted, Tokens};
 
 /// Paths of ours; the app never sees them.
 const RESERVED: &str = "/.well-known/sealwright/";
@@ -218,9 +219,15 @@ impl Front {
         if request.uri().path().starts_with(RESERVED) {
             return self.own(session, &request).await;
         }
-        let user = self.admit(session, &request)?;
+        if original::is(&request) {
+            let admitted = self.admit(session, &request);
+            let door = Door { desk: &self.desk, limits: &self.limits };
+            return door.answer(session, admitted, request).await.map(|response| response.map(whole));
+        }
+        let admitted = self.admit(session, &request)?;
         let at_app = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        let told = Told { authority: &authority, user: &user, request_id: id, version: request.version() };
+        let user = admitted.user();
+        let told = Told { authority: &authority, user, request_id: id, version: request.version() };
         self.proxy.pass(request, &told, (running, at_app, place)).await
     }
 
@@ -240,8 +247,8 @@ impl Front {
         Ok(response.map(whole))
     }
 
-    /// The owner, with a token for this enclave and this certificate; gives the user's id.
-    fn admit(&self, session: &Session, request: &Request<Incoming>) -> Result<String, Refusal> {
+    /// The owner, with a token for this enclave and this certificate.
+    fn admit(&self, session: &Session, request: &Request<Incoming>) -> Result<Accepted, Refusal> {
         let client: Client = session.client();
         if session.standing() != Standing::Owner {
             return Err(Refusal::NotOwner);
@@ -253,9 +260,8 @@ impl Front {
         let token = headers::bearer(request.headers())?.ok_or(Refusal::TokenMissing)?;
         let accepted =
             self.tokens.check(token, &client, session.accepted(), now()).map_err(Refusal::Token)?;
-        let user = accepted.user().to_owned();
-        session.accept(accepted);
-        Ok(user)
+        session.accept(accepted.clone());
+        Ok(accepted)
     }
 
     fn next_id(&self) -> String {

@@ -17,6 +17,7 @@ pub mod front;
 pub mod headers;
 pub mod identity;
 pub mod limits;
+pub mod original;
 pub mod proxy;
 pub mod refusal;
 pub mod session;

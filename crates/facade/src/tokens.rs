@@ -48,6 +48,7 @@ pub struct Accepted {
     generation: u64,
     expires: u64,
     user: String,
+    username: Option<String>,
 }
 
 impl Accepted {
@@ -55,6 +56,12 @@ impl Accepted {
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// The account's name in the token.
+    #[must_use]
+    pub fn username(&self) -> Option<&str> {
+        self.username.as_deref()
     }
 }
 
@@ -98,6 +105,7 @@ impl Tokens {
             generation: keys.generation,
             expires: claims.exp,
             user: claims.sub,
+            username: claims.username,
         })
     }
 

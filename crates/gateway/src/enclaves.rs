@@ -208,7 +208,8 @@ pub(crate) async fn token(
     if certificate.key != enclave.owner {
         return Err(Refusal::new(Code::NotTheOwner, "the enclave was created with another key"));
     }
-    let token = shared.tokens.for_enclave(&caller.user, &enclave.id, &certificate.thumbprint, now())?;
+    let user = (&caller.user, caller.name.as_str());
+    let token = shared.tokens.for_enclave(user, &enclave.id, &certificate.thumbprint, now())?;
     Ok(axum::Json(EnclaveToken { token: Secret::new(token), expires_in: ENCLAVE_TOKEN_LIFE }))
 }
 

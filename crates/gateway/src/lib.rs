@@ -40,6 +40,7 @@ mod timeouts;
 mod tokens;
 mod unread;
 mod users;
+mod witness;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -3,15 +3,18 @@
 //!
 //! Two things differ. A wrong password is a 401 with the original's body, which it sent with 200. And a client certificate is needed: the
 //! original's bearer token could be used by whoever had seen it, ours is bound to the certificate, whose key owns the enclave.
+//!
+//! The quote that is asked for by a nonce comes from the enclave. It is passed on and not judged: that is the client's part, and only the
+//! client's own connection to the enclave tells it who is at the other end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::accounts::Credentials;
 use api::enclaves::{CreateEnclave, State as EnclaveState};
-use api::original::{Failed, LoggedIn, SignedUp, Who, WrongPassword};
+use api::original::{self, Failed, LoggedIn, Login, SignedUp, Who, WrongPassword};
 use api::{Code, Secret};
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::request::Parts;
@@ -33,13 +36,13 @@ pub(crate) fn routes() -> Routes {
 const START: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(200);
 
-fn credentials(who: Who) -> Credentials {
-    Credentials { name: who.username, password: who.password, second_factor: None }
+fn credentials(username: String, password: Secret) -> Credentials {
+    Credentials { name: username, password, second_factor: None }
 }
 
 /// `POST /signup`
 async fn sign_up(state: State<Arc<Shared>>, seen: Seen, Json(who): Json<Who>) -> Result<Response, Refusal> {
-    match users::sign_up(state, seen, Json(credentials(who))).await {
+    match users::sign_up(state, seen, Json(credentials(who.username, who.password))).await {
         Ok(_) => {
             let answer = SignedUp { success: true, message: "Signed up successfully".into() };
             Ok(axum::Json(answer).into_response())
@@ -66,16 +69,18 @@ async fn log_in(
     }
     let (mut parts, body) = request.into_parts();
     let request = Request::from_parts(parts.clone(), body);
-    let Json(who) = <Json<Who> as axum::extract::FromRequest<_>>::from_request(request, &shared).await?;
+    let Json(login) = Json::<Login>::from_request(request, &shared).await?;
+    let nonce = login.nonce.as_deref().map(nonce).transpose()?;
     let state = State(Arc::clone(&shared));
-    let tokens = match sessions::log_in(state, peer, seen, Json(credentials(who))).await {
-        Ok(axum::Json(tokens)) => tokens,
-        Err(refusal) if refusal.code() == Code::BadCredentials => {
-            let answer = WrongPassword { message: "Invalid credentials".into() };
-            return Ok((StatusCode::UNAUTHORIZED, axum::Json(answer)).into_response());
-        }
-        Err(refusal) => return Err(refusal),
-    };
+    let tokens =
+        match sessions::log_in(state, peer, seen, Json(credentials(login.username, login.password))).await {
+            Ok(axum::Json(tokens)) => tokens,
+            Err(refusal) if refusal.code() == Code::BadCredentials => {
+                let answer = WrongPassword { message: "Invalid credentials".into() };
+                return Ok((StatusCode::UNAUTHORIZED, axum::Json(answer)).into_response());
+            }
+            Err(refusal) => return Err(refusal),
+        };
     authorize(&mut parts, &tokens.access_token)?;
     let name = app.to_string();
     provision(
@@ -89,6 +94,10 @@ async fn log_in(
     let caller = Caller::from_request_parts(&mut parts, &shared).await?;
     let path = Ok(Path(name.clone()));
     let axum::Json(token) = enclaves::token(State(Arc::clone(&shared)), caller, path).await?;
+    let quoted = match nonce {
+        Some(nonce) => Some(shared.witness.quoted(&enclave.host, &nonce).await?),
+        None => None,
+    };
     let port = shared.edge.rsplit(':').next().unwrap_or_default();
     Ok(axum::Json(LoggedIn {
         success: true,
@@ -96,8 +105,14 @@ async fn log_in(
         enclave_name: name,
         access_point: format!("https://{}:{port}", enclave.host),
         token: token.token,
+        quoted,
     })
     .into_response())
+}
+
+fn nonce(text: &str) -> Result<[u8; 32], Refusal> {
+    let malformed = || Refusal::new(Code::Malformed, "a nonce is 32 bytes in hex or base64url");
+    original::nonce(text).ok_or_else(malformed)
 }
 
 /// What follows is asked with the session that has just begun, as its owner would.

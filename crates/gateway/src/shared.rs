@@ -19,6 +19,7 @@ use crate::marks::Marks;
 use crate::stages::Stages;
 use crate::timeouts::Timeouts;
 use crate::tokens::Tokens;
+use crate::witness::Witness;
 use crate::{Config, Lives, Origin};
 
 /// The service's name, which is no password.
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) controller: Controller,
     pub(crate) stages: Stages,
     pub(crate) edge: String,
+    pub(crate) witness: Witness,
     pub(crate) lives: Lives,
     pub(crate) timeouts: Timeouts,
     pub(crate) quota: store::Quota,
@@ -75,6 +77,7 @@ impl Shared {
         let licenses = LicenseSigner::open(&config.license_key, &store).await?;
         let providers = config.factors.providers.into_iter().map(::oidc::Provider::new);
         let providers = providers.collect::<Result<_, _>>().context("providers of sign-ins")?;
+        let witness = Witness::new(&config.edge)?;
         Ok(Self {
             store,
             blobs,
@@ -90,6 +93,7 @@ impl Shared {
             controller: Controller::new(&config.controller),
             stages: Stages::default(),
             edge: config.edge,
+            witness,
             lives: config.lives,
             timeouts: config.timeouts,
             quota,

@@ -72,19 +72,32 @@ impl Tokens {
         now: u64,
     ) -> Result<String, Refusal> {
         let id = format!("{session}.{}", hex(&random::<16>()?));
-        self.issue(user, self.issuer.clone(), id, certificate, SESSION_TOKEN_LIFE, now)
+        self.sign(&self.claims_for(
+            (user, None),
+            self.issuer.clone(),
+            id,
+            certificate,
+            (now, SESSION_TOKEN_LIFE),
+        ))
     }
 
     /// A token for one enclave, always bound.
     pub(crate) fn for_enclave(
         &self,
-        user: &UserId,
+        (user, name): (&UserId, &str),
         enclave: &EnclaveId,
         certificate: &Digest,
         now: u64,
     ) -> Result<String, Refusal> {
         let audience = self.trust_domain.enclave(enclave).to_string();
-        self.issue(user, audience, hex(&random::<16>()?), Some(certificate), ENCLAVE_TOKEN_LIFE, now)
+        let id = hex(&random::<16>()?);
+        self.sign(&self.claims_for(
+            (user, Some(name)),
+            audience,
+            id,
+            Some(certificate),
+            (now, ENCLAVE_TOKEN_LIFE),
+        ))
     }
 
     /// Whose token for the gateway this is, and of which session. A key that is not known may be another gateway's new one: that is looked up.
@@ -120,16 +133,15 @@ impl Tokens {
         token::verify_session_token(token, &self.ring.set(), &expected, certificate.map(Digest::as_bytes))
     }
 
-    fn issue(
+    fn claims_for(
         &self,
-        user: &UserId,
+        (user, name): (&UserId, Option<&str>),
         audience: String,
         id: String,
         certificate: Option<&Digest>,
-        life: u64,
-        now: u64,
-    ) -> Result<String, Refusal> {
-        let claims = AccessClaims {
+        (now, life): (u64, u64),
+    ) -> AccessClaims {
+        AccessClaims {
             iss: self.issuer.clone(),
             sub: user.to_string(),
             aud: audience,
@@ -138,8 +150,12 @@ impl Tokens {
             exp: now.saturating_add(life),
             jti: id,
             cnf: certificate.map(|thumbprint| Confirmation::certificate(thumbprint.as_bytes())),
-        };
-        token::issue(&claims, &*self.ring.key()).map_err(Refusal::internal)
+            username: name.map(str::to_owned),
+        }
+    }
+
+    fn sign(&self, claims: &AccessClaims) -> Result<String, Refusal> {
+        token::issue(claims, &*self.ring.key()).map_err(Refusal::internal)
     }
 }
 

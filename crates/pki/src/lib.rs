@@ -36,6 +36,7 @@ pub use certificate::{Certificate, CertificateError};
 pub use extensions::{BasicConstraints, KeyUsage};
 pub use issue::{IssueError, Issuer, Serial, Validity};
 pub use oid::Oid;
+pub use pem::public_key_pem;
 pub use signature::{
     PublicKey, PublicKeyError, SignatureAlgorithm, SignatureError, SigningError, SigningKey, SoftwareKey,
     ecdsa_der_to_raw, ecdsa_raw_to_der, p256_spki,

@@ -1,4 +1,4 @@
-//! PEM with exactly one label (RFC 7468), because trust stores and people's files come that way.
+//! PEM (RFC 7468), because trust stores and people's files come that way: certificates are read, certificates and public keys written.
 
 use alloc::{string::String, vec::Vec};
 
@@ -22,7 +22,17 @@ pub(crate) fn certificates(text: &str) -> Option<Vec<Vec<u8>>> {
 
 /// One certificate as PEM with lines of 64 characters.
 pub(crate) fn encode(der: &[u8]) -> String {
-    let mut out = String::from(BEGIN);
+    labelled(BEGIN, der, END)
+}
+
+/// A key (SubjectPublicKeyInfo, DER) as PEM.
+#[must_use]
+pub fn public_key_pem(spki: &[u8]) -> String {
+    labelled("-----BEGIN PUBLIC KEY-----", spki, "-----END PUBLIC KEY-----")
+}
+
+fn labelled(begin: &str, der: &[u8], end: &str) -> String {
+    let mut out = String::from(begin);
     for (index, character) in Base64::encode_string(der).chars().enumerate() {
         if index % 64 == 0 {
             out.push('\n');
@@ -30,7 +40,7 @@ pub(crate) fn encode(der: &[u8]) -> String {
         out.push(character);
     }
     out.push('\n');
-    out.push_str(END);
+    out.push_str(end);
     out.push('\n');
     out
 }

@@ -145,6 +145,9 @@ pub struct AccessClaims {
     /// The certificate that it is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
+    /// The account's name, in tokens for enclaves: the original's claim. Nothing is decided by it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
 }
 
 /// What the reader of a token expects.

@@ -7,6 +7,7 @@ mod evidence;
 mod floods;
 mod frames;
 mod http;
+mod original;
 mod process;
 mod proxying;
 mod smuggling;

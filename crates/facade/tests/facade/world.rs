@@ -33,6 +33,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 pub const HOST: &str = "notes-alice.enclaves.localhost";
 pub const USER: &str = "user-alice";
+pub const USER_NAME: &str = "alice";
 
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -110,6 +111,8 @@ pub enum Evidence {
     Refuse,
     /// Never answers.
     Hang,
+    /// Answers with a bundle over the nonce, as an agent makes it, about another enclave.
+    Forge,
 }
 
 /// The fake agent.
@@ -198,6 +201,13 @@ async fn evidence(
                 .into_response()
         }
         Evidence::Hang => std::future::pending().await,
+        Evidence::Forge => {
+            let forged = forge::World::new();
+            let mut draft = forged.draft();
+            let nonce = Base64::decode_vec(&request.nonce).unwrap();
+            draft.statement.nonce = nonce.try_into().unwrap();
+            Json(draft.seal()).into_response()
+        }
     }
 }
 
@@ -229,6 +239,7 @@ impl Gateway {
             exp: now() + 300,
             jti: "1".to_owned(),
             cnf: Some(Confirmation::certificate(&person.certificate.sha256())),
+            username: Some(USER_NAME.to_owned()),
         }
     }
 

@@ -9,6 +9,7 @@ mod database;
 mod device;
 mod enclaves;
 mod fake_controller;
+mod fake_enclave;
 mod habits;
 mod key_rotation;
 mod licenses;

@@ -68,7 +68,7 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn serial() -> Serial {
+pub fn serial() -> Serial {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).unwrap();
     Serial::from_random(bytes)

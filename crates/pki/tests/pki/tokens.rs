@@ -33,6 +33,7 @@ fn claims() -> AccessClaims {
         exp: NOW + ENCLAVE_TOKEN_LIFE,
         jti: "1".into(),
         cnf: Some(Confirmation::certificate(&CERTIFICATE)),
+        username: None,
     }
 }
 
