@@ -1,10 +1,11 @@
-//! The controller's configuration: one YAML file, or what the composing tool fills in.
+//! The configuration of a controller alone: where things are. What an operator decides is in [`Settings`].
 
 use std::path::PathBuf;
 
-use lifecycle::Deadlines;
 use names::{SpiffeId, TrustDomain};
 use serde::{Deserialize, Serialize};
+
+use crate::Settings;
 
 /// What a controller with the process driver needs to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,9 +41,9 @@ pub struct Config {
     /// folders, sockets and user ids of its own.
     #[serde(default = "default_node")]
     pub node: String,
-    /// How much it does at once, and how long it waits.
+    /// What an operator decides.
     #[serde(default)]
-    pub limits: Limits,
+    pub settings: Settings,
     /// Ends the process at a named step, to show that the next start mends it. For tests.
     #[serde(default)]
     pub dangerous_failpoint: Option<Failpoint>,
@@ -74,28 +75,6 @@ pub enum Failpoint {
     DeleteEnded,
     /// Its folder is gone; its row is there.
     DeleteRemoved,
-}
-
-/// How much a controller does at once, and how long it waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Starts at one time.
-    pub starts: usize,
-    /// Starts that wait; more are refused.
-    pub queue: usize,
-    /// Enclaves that run, start or wait; more are refused.
-    pub enclaves: usize,
-    /// Seconds after which a controller that shows no life is given up.
-    pub lease: u64,
-    /// Seconds for each state that is no rest.
-    pub deadlines: Deadlines,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { starts: 8, queue: 128, enclaves: 1024, lease: 15, deadlines: Deadlines::default() }
-    }
 }
 
 /// The user ids that enclaves get where the configuration says nothing.

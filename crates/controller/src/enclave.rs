@@ -233,7 +233,7 @@ impl Keeper {
         asked: &mut Vec<oneshot::Sender<Where>>,
     ) -> Result<Started, Failed> {
         let (parts, stages, born) = (Arc::clone(&self.parts), self.stages.clone(), self.born);
-        let deadlines = parts.config.limits.deadlines;
+        let deadlines = parts.config.settings.limits.deadlines;
         let mut life = Life::new(self.clock());
         let mut seen = stages.watch();
         let bring_up = async {

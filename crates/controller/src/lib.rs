@@ -20,12 +20,14 @@ mod reason;
 mod rounds;
 mod routes;
 mod service;
+mod settings;
 mod spawner;
 mod stages;
 mod starts;
 
-pub use config::{Config, DEFAULT_UID_BASE, Failpoint, Limits};
+pub use config::{Config, DEFAULT_UID_BASE, Failpoint};
 pub use driver::{Driver, DriverError, Exit, Instance, Plan};
 pub use process::ProcessDriver;
 pub use reason::Reason;
 pub use service::start;
+pub use settings::{Licenses, Limits, Settings};

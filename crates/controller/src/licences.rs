@@ -12,14 +12,12 @@ use crate::operations::now;
 
 /// How often all licences are looked at.
 const EVERY: Duration = Duration::from_secs(2);
-/// Seconds between the announcement of a stop and the stop.
-const WARNING: u64 = 60;
 
-/// Looks at the licences until it is dropped; `enclave` finds the task of an enclave.
-pub(crate) async fn follow(store: Store, enclave: impl Fn(EnclaveId) -> Enclave + Send + Sync) {
+/// Looks at the licences until it is dropped, and announces stops `warning` seconds ahead; `enclave` finds the task of an enclave.
+pub(crate) async fn follow(store: Store, warning: u64, enclave: impl Fn(EnclaveId) -> Enclave + Send + Sync) {
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = look(&store, &enclave, now()).await {
+        if let Err(error) = look(&store, &enclave, warning, now()).await {
             tracing::warn!(error = %chain(&error), "the licences were not looked at");
         }
     }
@@ -28,9 +26,10 @@ pub(crate) async fn follow(store: Store, enclave: impl Fn(EnclaveId) -> Enclave 
 async fn look(
     store: &Store,
     enclave: &(impl Fn(EnclaveId) -> Enclave + Send + Sync),
+    warning: u64,
     now: u64,
 ) -> Result<(), StoreError> {
-    for stop in store.licenses_to_stop(now, WARNING).await? {
+    for stop in store.licenses_to_stop(now, warning).await? {
         if stop.at > now {
             continue;
         }

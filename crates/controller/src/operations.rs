@@ -230,7 +230,7 @@ impl Parts {
             self.retract(id, incarnation, reason).await;
         }
         if let Some(mut instance) = attempt.instance.take() {
-            let grace = Duration::from_secs(self.config.limits.deadlines.stop);
+            let grace = Duration::from_secs(self.config.settings.limits.deadlines.stop);
             if tokio::time::timeout(grace, instance.stop()).await.is_err() {
                 tracing::error!(enclave = %id, "what was started did not end");
                 return;
@@ -366,7 +366,7 @@ impl Parts {
         self.retract(id, incarnation, reason).await;
         self.config.failpoint(Failpoint::StopRetracted);
         self.routes.remove(&host, &self.driver.address(id));
-        let grace = Duration::from_secs(self.config.limits.deadlines.stop);
+        let grace = Duration::from_secs(self.config.settings.limits.deadlines.stop);
         let ended = tokio::time::timeout(grace, instance.stop()).await.is_ok();
         if !ended {
             tracing::error!(enclave = %id, "an enclave did not end, not even by force");

@@ -52,7 +52,7 @@ impl Others {
     /// Gives up the controllers of this node that are dead: at once where their process is gone, after the lease where
     /// their beat has stood still.
     pub(crate) async fn bury(&mut self, config: &Config, store: &Store, myself: &ControllerId) -> Result<()> {
-        let lease = Duration::from_secs(config.limits.lease);
+        let lease = Duration::from_secs(config.settings.limits.lease);
         let here = host();
         let controllers = store.controllers().await?;
         self.seen.retain(|id, _| controllers.iter().any(|controller| controller.id == *id));
@@ -75,7 +75,7 @@ impl Others {
 /// Beats, and gives up others, until the controller stops.
 pub(crate) async fn beat(service: Service, mut others: Others) {
     let config = &service.parts.config;
-    let pause = Duration::from_secs(config.limits.lease.max(1)) / BEATS;
+    let pause = Duration::from_secs(config.settings.limits.lease) / BEATS;
     loop {
         tokio::time::sleep(pause).await;
         let myself = service.parts.myself();

@@ -52,7 +52,7 @@ pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
         agent: Admin::new(&config.admin_socket),
         driver: Arc::new(driver),
         routes: Routes::new(),
-        starts: Starts::new(config.limits),
+        starts: Starts::new(config.settings.limits),
         myself: Mutex::new(myself),
         store,
         config,
@@ -77,8 +77,8 @@ pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
     let router = proto::server().add_service(rpc);
     proto::serve("controller", router, incoming, tasks);
     let enclaves = service.clone();
-    let store = parts.store.clone();
-    tasks.spawn_cancellable(crate::licences::follow(store, move |id| enclaves.enclave(id)));
+    let (store, warning) = (parts.store.clone(), parts.config.settings.licenses.warning);
+    tasks.spawn_cancellable(crate::licences::follow(store, warning, move |id| enclaves.enclave(id)));
     tasks.spawn_cancellable(rounds::beat(service.clone(), others));
     tasks.spawn_cancellable(rounds::sweep(service));
     tasks.spawn(sign_off(parts, tasks.stopping(), all_ended));

@@ -7,7 +7,7 @@ use names::EnclaveId;
 use store::UserId;
 use tokio::sync::watch;
 
-use crate::config::Limits;
+use crate::Limits;
 
 /// The queue of starts and the places of the node.
 #[derive(Clone)]

@@ -44,6 +44,10 @@ pub struct Options {
     pub public_origin: Option<gateway::Origin>,
     /// Other providers where people can sign in.
     pub providers: Vec<oidc::ProviderConfig>,
+    /// What the operator decides about the gateway.
+    pub gateway: gateway::Settings,
+    /// What the operator decides about the controller.
+    pub controller: controller::Settings,
     /// Whom to trust for a TPM device.
     pub endorsement: EndorsementAnchors,
     /// Runs apps also where this machine does not allow to isolate them.

@@ -39,6 +39,13 @@ struct Ports {
     edge: u16,
 }
 
+/// What the operator says of the gateway.
+struct Front {
+    listen: Option<SocketAddr>,
+    factors: gateway::Factors,
+    settings: gateway::Settings,
+}
+
 /// Starts everything; answers when users can be served.
 ///
 /// # Errors
@@ -99,10 +106,12 @@ async fn start_parts(
         public_origin: options.public_origin,
         providers: options.providers,
     };
-    let (gateway, edge) = bind(layout, options.listen, factors, &cell, store.clone(), tasks).await?;
+    let front = Front { listen: options.listen, factors, settings: options.gateway };
+    let (gateway, edge) = bind(layout, front, &cell, store.clone(), tasks).await?;
     let config = controller::Config {
         dangerous_failpoint: options.dangerous_failpoint,
         dangerous_unisolated_apps: options.dangerous_unisolated_apps,
+        settings: options.controller,
         ..controller_config(layout, &cell, &facade)
     };
     controller::start(config, store.clone(), tasks).await.context("start the controller")?;
@@ -137,12 +146,12 @@ async fn wait_for_verdict(layout: &Layout) -> Result<()> {
 
 async fn bind(
     layout: &Layout,
-    listen: Option<SocketAddr>,
-    factors: gateway::Factors,
+    front: Front,
     cell: &Cell,
     store: Store,
     tasks: &Tasks,
 ) -> Result<(gateway::Gateway, edge::Edge)> {
+    let Front { listen, factors, settings } = front;
     let kept = kept_ports(layout);
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let wanted = listen.unwrap_or_else(|| loopback(kept.gateway));
@@ -162,18 +171,9 @@ async fn bind(
         controller: layout.controller_socket(),
         blobs: layout.blobs(),
         jwks: layout.jwks(),
-        connections: 1024,
-        default_app: None,
-        timeouts: gateway::Timeouts::default(),
-        quota: gateway::Quota::default(),
-        licensing: gateway::Licensing::Off,
         license_key: layout.license_key(),
-        lives: gateway::Lives::default(),
-        hashing: gateway::Hashing::default(),
         factors: factors.clone(),
-        passwords: gateway::Passwords::default(),
-        limits: gateway::Limits::default(),
-        token_keys: gateway::TokenKeys::default(),
+        settings: settings.clone(),
     };
     let gateway = match gateway::Gateway::bind(config(wanted), deps()?).await {
         Ok(gateway) => gateway,
@@ -229,7 +229,7 @@ fn controller_config(layout: &Layout, cell: &Cell, facade: &Path) -> controller:
         uid_base: controller::DEFAULT_UID_BASE,
         dangerous_unisolated_apps: false,
         node: NODE.to_owned(),
-        limits: controller::Limits::default(),
+        settings: controller::Settings::default(),
         dangerous_failpoint: None,
     }
 }

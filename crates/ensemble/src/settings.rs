@@ -35,6 +35,10 @@ pub struct Settings {
     pub endorsement_anchors: Vec<verifier::AnchorFile>,
     /// Certificates between those and the TPM's endorsement key.
     pub endorsement_intermediates: Vec<PathBuf>,
+    /// The gateway: limits, quota, licences, lives of enclaves.
+    pub gateway: gateway::Settings,
+    /// The controller: how much at once, how long anything may take.
+    pub controller: controller::Settings,
     /// What monitoring sees, and where.
     pub observe: observe::Config,
     /// Runs apps also where this machine does not allow to isolate them.
@@ -69,6 +73,49 @@ mod tests {
             Settings::schema(),
             "write it anew: cargo run --package sealwright -- config-schema >docs/config.schema.json"
         );
+    }
+
+    fn read(text: &str) -> Result<Settings, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("up.yaml");
+        std::fs::write(&path, text).unwrap();
+        server::config::read(&path).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_guide_shows_the_defaults() {
+        let guide = include_str!("../../../docs/operations.md");
+        let (_, example) = guide.split_once("```yaml\ngateway:\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let shown = read(&format!("gateway:\n{example}")).unwrap();
+        let json = |settings: &Settings| serde_json::to_value(settings).unwrap();
+        assert_eq!(json(&shown), json(&Settings::default()));
+    }
+
+    #[test]
+    fn what_can_not_be_meant_is_refused_with_its_line() {
+        for (line, text) in [
+            (3, "gateway:\n  quota:\n    activ: 3\n"),
+            (2, "gateway:\n  license: required\n"),
+            (2, "gateway:\n  licensing: maybe\n"),
+            (3, "gateway:\n  quota:\n    active: 0\n"),
+            (2, "gateway:\n  connections: 0\n"),
+            (3, "gateway:\n  lives:\n    stored_bytes: 0\n"),
+            (4, "gateway:\n  lives:\n    starts_of_user:\n      burst: 0\n      every: 1\n"),
+            (3, "gateway:\n  lives:\n    idle_timeout: {default: 60, most: 30}\n"),
+            (3, "gateway:\n  lives:\n    max_age: {most: 0}\n"),
+            (3, "gateway:\n  hashing:\n    threads: 0\n"),
+            (2, "gateway:\n  limits: {account_pause: 1000}\n"),
+            (3, "gateway:\n  token_keys:\n    rotate: 0\n"),
+            (3, "gateway:\n  timeouts:\n    head: -1\n"),
+            (3, "controller:\n  limits:\n    starts: 0\n"),
+            (4, "controller:\n  limits:\n    deadlines:\n      stop: 0\n"),
+            (3, "controller:\n  licenses:\n    warning: 0\n"),
+            (2, "controller:\n  settings: {}\n"),
+        ] {
+            let error = read(text).map(|_| ()).unwrap_err();
+            assert!(error.contains(&format!("line {line}")), "{text}{error}");
+        }
     }
 
     #[test]

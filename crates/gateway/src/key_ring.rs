@@ -17,7 +17,7 @@ use server::telemetry::chain;
 use store::{Store, TokenKey};
 use tokio::time::Instant;
 
-use crate::config::TokenKeys;
+use crate::TokenKeys;
 use crate::shared::{Shared, now};
 
 /// A key's place in the set is renewed after so many seconds.

@@ -34,6 +34,7 @@ mod routes;
 mod seen;
 mod session_list;
 mod sessions;
+mod settings;
 mod shared;
 mod stages;
 mod timeouts;
@@ -51,13 +52,14 @@ use server::Tasks;
 use store::Store;
 use tokio::net::TcpListener;
 
-pub use config::{Config, Factors, Licensing, Limits, Loopback, Passwords, Quota, TokenKeys};
+pub use config::{Config, Factors};
 pub use idempotency::PATHS as IDEMPOTENT_PATHS;
 pub use key_ring::MakeTokenKey;
 pub use lives::{Lifetime, Lives};
 pub use origin::{NotAnOrigin, Origin};
 pub use passwords::{Breached, Hashing, Unreadable};
 pub use routes::paths;
+pub use settings::{Licensing, Limits, Loopback, Passwords, Quota, Settings, TokenKeys};
 pub use timeouts::Timeouts;
 
 use shared::Shared;
@@ -104,7 +106,7 @@ impl Gateway {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
         let address = listener.local_addr().context("local address")?;
-        let (connections, timeouts) = (config.connections, config.timeouts);
+        let (connections, timeouts) = (config.settings.connections, config.settings.timeouts);
         let origin =
             config.factors.public_origin.clone().unwrap_or_else(|| Origin::localhost(address.port()));
         let shared = Shared::build(config, origin, deps.store, deps.token_keys, deps.tasks).await?;

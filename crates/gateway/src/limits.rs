@@ -12,10 +12,10 @@ use aws_lc_rs::hmac;
 use names::Digest;
 use store::{Admission, Lockout, Rate, UserId};
 
-use crate::config::{self, Loopback};
 use crate::names::AccountName;
 use crate::refusal::Refusal;
 use crate::seen::Seen;
+use crate::settings::{self, Loopback};
 use crate::shared::{Shared, now_millis, random};
 
 /// Wrong passwords of an account that are remembered, in memory, to count each once.
@@ -52,7 +52,7 @@ impl Attempt {
 }
 
 impl Limits {
-    pub(crate) fn new(config: config::Limits) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(config: settings::Limits) -> Result<Self, getrandom::Error> {
         let per = |span: u64, count: u32| span / u64::from(count.max(1));
         Ok(Self {
             lockout: Lockout {

@@ -8,8 +8,10 @@ use api::enclaves::{Enclave, EnclaveEvent, EnclaveEvents, ExtendEnclave};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
-use lifecycle::Rate;
-use serde::{Deserialize, Serialize};
+use lifecycle::{Rate, positive};
+use schemars::JsonSchema;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::enclaves::{find, view};
 use crate::extract::{Caller, Json};
@@ -24,31 +26,53 @@ pub(crate) fn routes() -> Routes {
 }
 
 /// The operator's bounds on the lives of enclaves.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lives {
     /// Seconds without activity after which an enclave is stopped.
+    #[serde(deserialize_with = "sound")]
     pub idle_timeout: Lifetime,
     /// Seconds after its start at which an enclave is stopped.
+    #[serde(deserialize_with = "sound")]
     pub max_age: Lifetime,
     /// Most seconds of one extension.
+    #[serde(deserialize_with = "positive")]
+    #[schemars(range(min = 1))]
     pub extension: u64,
     /// How often one user may start enclaves.
     pub starts_of_user: Rate,
     /// How often one enclave may be started.
     pub starts_of_enclave: Rate,
     /// Bytes of files that one user may store.
+    #[serde(deserialize_with = "positive")]
+    #[schemars(range(min = 1))]
     pub stored_bytes: u64,
 }
 
 /// One bound.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lifetime {
     /// Where nothing is asked for; none: for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFETIME_SECONDS))]
     pub default: Option<u64>,
     /// Most that may be asked for; where there is one, nothing lives for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = LIFETIME_SECONDS))]
     pub most: Option<u64>,
+}
+
+fn sound<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Lifetime, D::Error> {
+    let lifetime = Lifetime::deserialize(deserializer)?;
+    let most = lifetime.most.unwrap_or(LIFETIME_SECONDS);
+    if !(1..=LIFETIME_SECONDS).contains(&most) {
+        return Err(D::Error::custom(format!("the most is 1 to {LIFETIME_SECONDS} seconds")));
+    }
+    if lifetime.default.is_some_and(|default| !(1..=most).contains(&default)) {
+        return Err(D::Error::custom(format!("the default is 1 to {most} seconds")));
+    }
+    Ok(lifetime)
 }
 
 impl Default for Lives {

@@ -63,15 +63,17 @@ impl Shared {
         token_keys: MakeTokenKey,
         tasks: Tasks,
     ) -> anyhow::Result<Self> {
-        let quota = config.limits();
+        let settings = config.settings;
+        let quota = settings.limits_of_starts();
         let blobs = Blobs::open_dir(&config.blobs).context("blobs folder")?;
         blobs.remove_leftovers().context("blobs folder")?;
-        let ring =
-            KeyRing::start(token_keys, &store, config.jwks, config.token_keys).await.context("token key")?;
+        let ring = KeyRing::start(token_keys, &store, config.jwks, settings.token_keys)
+            .await
+            .context("token key")?;
         let tokens = Tokens::new(ring, &config.trust_domain);
-        let rules = Rules::new(SERVICE, config.passwords.breached);
-        let hasher = Hasher::start(config.hashing, rules).await.context("hash the stand-in password")?;
-        let limits = Limits::new(config.limits)?;
+        let rules = Rules::new(SERVICE, settings.passwords.breached);
+        let hasher = Hasher::start(settings.hashing, rules).await.context("hash the stand-in password")?;
+        let limits = Limits::new(settings.limits)?;
         let sealing =
             SealingKey::open_or_make(&config.factors.key_file).context("key file of second factors")?;
         let licenses = LicenseSigner::open(&config.license_key, &store).await?;
@@ -94,11 +96,11 @@ impl Shared {
             stages: Stages::default(),
             edge: config.edge,
             witness,
-            lives: config.lives,
-            timeouts: config.timeouts,
+            lives: settings.lives,
+            timeouts: settings.timeouts,
             quota,
             licenses,
-            default_app: config.default_app,
+            default_app: settings.default_app,
             tasks,
         })
     }

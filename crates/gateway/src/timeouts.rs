@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::Method;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use std::sync::Arc;
@@ -15,14 +16,20 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 
 /// How long things may take, in seconds.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// From the first byte of a request's head, or since the last answer, to the end of the head.
+    #[serde(deserialize_with = "lifecycle::positive")]
+    #[schemars(range(min = 1))]
     pub head: u64,
     /// A JSON body, whole; and the next piece of an upload.
+    #[serde(deserialize_with = "lifecycle::positive")]
+    #[schemars(range(min = 1))]
     pub body: u64,
     /// Any request but an upload, from its head to the head of its answer.
+    #[serde(deserialize_with = "lifecycle::positive")]
+    #[schemars(range(min = 1))]
     pub answer: u64,
 }
 

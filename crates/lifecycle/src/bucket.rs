@@ -1,12 +1,15 @@
 //! A token bucket: so many at once, and one more each so many seconds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How often something may be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// At once, after a rest.
+    #[serde(deserialize_with = "crate::positive")]
+    #[schemars(range(min = 1))]
     pub burst: u64,
     /// Seconds for one more. 0: as often as one likes.
     pub every: u64,

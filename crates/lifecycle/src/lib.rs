@@ -8,11 +8,13 @@ extern crate alloc;
 mod bucket;
 mod countdown;
 mod life;
+mod positive;
 mod queue;
 mod state;
 
 pub use bucket::{Bucket, Rate};
 pub use countdown::{Bounds, Countdown, StopReason, WARNINGS};
 pub use life::{Deadlines, Desired, Effect, Event, Life, Overdue, Refused};
+pub use positive::positive;
 pub use queue::{Full, Place, Queue};
 pub use state::State;

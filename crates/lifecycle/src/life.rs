@@ -6,6 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::State;
@@ -140,18 +141,28 @@ pub enum Refused {
 }
 
 /// Seconds, one deadline for each state that is not a rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Deadlines {
     /// In the queue.
+    #[serde(deserialize_with = "crate::positive")]
+    #[schemars(range(min = 1))]
     pub queue: u64,
     /// Between two stages of a start.
+    #[serde(deserialize_with = "crate::positive")]
+    #[schemars(range(min = 1))]
     pub progress: u64,
     /// For a start as a whole, after its turn has come.
+    #[serde(deserialize_with = "crate::positive")]
+    #[schemars(range(min = 1))]
     pub start: u64,
     /// From the wish to the end of the processes.
+    #[serde(deserialize_with = "crate::positive")]
+    #[schemars(range(min = 1))]
     pub stop: u64,
     /// From the wish to the removal.
+    #[serde(deserialize_with = "crate::positive")]
+    #[schemars(range(min = 1))]
     pub delete: u64,
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Hex digits of a SHA-1.
@@ -16,7 +17,7 @@ const HASH: usize = 40;
 const LINE: usize = 64;
 
 /// What to do when the file can't be read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unreadable {
     /// Refuse every new password until it can be read again.
@@ -27,7 +28,7 @@ pub enum Unreadable {
 }
 
 /// The operator's file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Breached {
     /// Where it is.

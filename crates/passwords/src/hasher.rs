@@ -13,6 +13,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{self, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::hmac;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -29,19 +30,19 @@ const LANES: u32 = 1;
 const CURRENT: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 
 /// The pool that hashes passwords: each hash takes 19 MiB and one core for some tens of milliseconds.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Hashing {
-    /// Hashes at one time.
-    pub threads: usize,
+    /// Hashes at one time; one per core if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<NonZero<usize>>,
     /// Requests that may wait; more are answered `busy`.
     pub queue: usize,
 }
 
 impl Default for Hashing {
-    /// One per core.
     fn default() -> Self {
-        Self { threads: available_parallelism().map_or(2, NonZero::get), queue: 64 }
+        Self { threads: None, queue: 64 }
     }
 }
 
@@ -117,7 +118,7 @@ impl Hasher {
     /// # Errors
     /// [`HashError`].
     pub async fn start(config: Hashing, rules: Rules) -> Result<Self, HashError> {
-        let threads = config.threads.max(1);
+        let threads = config.threads.or_else(|| available_parallelism().ok()).map_or(2, NonZero::get);
         let nobody = Secret::new(names::hex(&random::<32>()?));
         let stand_ins = StandIns {
             argon2id: hash(&nobody)?,
@@ -242,7 +243,7 @@ mod tests {
     }
 
     async fn hasher(threads: usize, queue: usize) -> Hasher {
-        Hasher::start(Hashing { threads, queue }, Rules::default()).await.unwrap()
+        Hasher::start(Hashing { threads: NonZero::new(threads), queue }, Rules::default()).await.unwrap()
     }
 
     #[tokio::test]

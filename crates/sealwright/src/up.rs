@@ -39,6 +39,8 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
         },
         public_origin: config.public_origin,
         providers: config.providers,
+        gateway: config.gateway,
+        controller: config.controller,
         facade: config.facade,
         endorsement: ensemble::EndorsementAnchors {
             anchors: config.endorsement_anchors,

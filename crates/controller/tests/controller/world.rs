@@ -203,7 +203,7 @@ pub fn config(dir: &Path, dangerous_failpoint: Option<Failpoint>) -> Config {
         uid_base: controller::DEFAULT_UID_BASE,
         dangerous_unisolated_apps: false,
         node: "local".into(),
-        limits: controller::Limits::default(),
+        settings: controller::Settings::default(),
         dangerous_failpoint,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::rig::{Rig, get, replica, rig, rig_with};
 
 fn fast(config: &mut gateway::Config) {
-    config.token_keys = TokenKeys { rotate: 1, poll: 1 };
+    config.settings.token_keys = TokenKeys { rotate: 1, poll: 1 };
 }
 
 fn kids(set: &Value) -> BTreeSet<String> {

@@ -112,7 +112,7 @@ async fn an_address_has_a_rate_of_logins_and_of_sign_ups() {
         loopback: Loopback::Counted,
         ..Limits::default()
     };
-    let rig = rig_with(|config| config.limits = limits).await;
+    let rig = rig_with(|config| config.settings.limits = limits).await;
     for name in ["alice", "bob"] {
         rig.post("/v1/users", json!({"name": name, "password": PASSWORD})).await.expect(StatusCode::CREATED);
     }

@@ -1,6 +1,7 @@
 //! A gateway in a temporary folder and clients for it.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,10 +11,7 @@ use attested_tls::{
 };
 use bytes::Bytes;
 use fixtures::Database;
-use gateway::{
-    Config, Deps, Factors, Gateway, Hashing, Licensing, Limits, Lives, MakeTokenKey, Passwords, Quota,
-    Timeouts, TokenKeys,
-};
+use gateway::{Config, Deps, Factors, Gateway, Hashing, Licensing, MakeTokenKey, Quota, Settings, Timeouts};
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -87,18 +85,15 @@ fn config(folder: &Path) -> Config {
         controller: folder.join("controller.sock"),
         blobs: folder.join("blobs"),
         jwks: folder.join("jwks.json"),
-        connections: 256,
-        default_app: Some("hello".parse().unwrap()),
-        timeouts: Timeouts::default(),
-        quota: Quota { active: 2, total: 3 },
-        licensing: Licensing::Off,
         license_key: folder.join("license.key"),
-        lives: Lives::default(),
-        hashing: Hashing { threads: 2, queue: 64 },
         factors: Factors { key_file: folder.join("factors.key"), public_origin: None, providers: Vec::new() },
-        passwords: Passwords::default(),
-        limits: Limits::default(),
-        token_keys: TokenKeys::default(),
+        settings: Settings {
+            connections: 256,
+            default_app: Some("hello".parse().unwrap()),
+            quota: Quota { active: 2, total: 3 },
+            hashing: Hashing { threads: NonZero::new(2), queue: 64 },
+            ..Settings::default()
+        },
     }
 }
 
@@ -113,15 +108,13 @@ pub async fn rig_on(database: Database) -> Rig {
 
 /// A gateway at which nothing starts without a licence.
 pub async fn rig_with_licenses() -> Rig {
-    rig_with(|config| config.licensing = Licensing::Required).await
+    rig_with(|config| config.settings.licensing = Licensing::Required).await
 }
 
 /// A gateway that waits no longer than a second for anything.
 pub async fn hasty_rig() -> Rig {
-    let database = Arc::new(Database::of(crate::DATABASE));
     let timeouts = Timeouts { head: 1, body: 1, answer: 60 };
-    let config = Config { timeouts, ..config(database.folder()) };
-    start_with(database, config).await
+    rig_with(|config| config.settings.timeouts = timeouts).await
 }
 
 /// A gateway with other settings.
