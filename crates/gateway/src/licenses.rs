@@ -20,6 +20,7 @@ use crate::enclaves;
 use crate::extract::{Caller, Json, Page};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
+use crate::seen::Seen;
 use crate::shared::{Shared, now};
 
 pub(crate) use files::LicenseSigner;
@@ -122,11 +123,13 @@ async fn validation(
 async fn check_in(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     path: IdPath,
 ) -> Result<axum::Json<License>, Refusal> {
     let facts = held(&shared, &caller, path).await?;
+    let act = seen.done(&caller.user, "license.check-in", &facts.license.id.to_string());
     let done =
-        shared.store.change_license(&facts.license.id, now(), |license, _| license.check_in(now())).await?;
+        shared.store.change_license(&facts.license.id, act, |license, _| license.check_in(now())).await?;
     Ok(axum::Json(view(&done, Some(&caller.user.to_string()), now())))
 }
 

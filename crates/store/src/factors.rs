@@ -5,6 +5,7 @@
 mod passkeys;
 mod totp;
 
+use audit::Event;
 use names::Digest;
 
 use crate::database::{signed, unsigned};
@@ -113,11 +114,16 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Replaces the account's recovery codes by these.
+    /// Replaces the account's recovery codes by these, and says so in the audit log.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn set_recovery_codes(&self, user: &UserId, hashes: &[Digest]) -> Result<(), StoreError> {
+    pub async fn set_recovery_codes(
+        &self,
+        user: &UserId,
+        hashes: &[Digest],
+        act: Event,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1")
             .bind(user.to_string())
@@ -130,6 +136,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
+        crate::audit::append(&mut transaction, act).await?;
         transaction.commit().await
     }
 

@@ -29,6 +29,17 @@ async fn open(database: &Database) -> Store {
     store
 }
 
+/// What the owner does.
+fn act(at: u64) -> store::Event {
+    store::Event {
+        at,
+        actor: ALICE.to_string(),
+        action: "act".into(),
+        result: "ok".into(),
+        ..Default::default()
+    }
+}
+
 /// How many of many calls at the same time say yes.
 async fn winners<T: Future<Output = bool> + Send + 'static>(call: impl Fn() -> T) -> usize {
     let tasks: Vec<_> = (0..MANY).map(|_| tokio::spawn(call())).collect();
@@ -55,7 +66,7 @@ on_both_databases! {
 async fn a_step_is_used_once_and_none_before_it(database: Database) {
     let store = open(&database).await;
     store.offer_totp(&ALICE, "sealed", 100).await.unwrap();
-    assert!(store.confirm_totp(&ALICE, "sealed", 10, 50).await.unwrap());
+    assert!(store.confirm_totp(&ALICE, "sealed", 10, act(50)).await.unwrap());
     let won = winners(|| {
         let store = store.clone();
         async move { store.use_totp_step(&ALICE, "sealed", 12).await.unwrap() }
@@ -68,8 +79,9 @@ async fn a_step_is_used_once_and_none_before_it(database: Database) {
     }
     assert!(!store.use_totp_step(&BOB, "sealed", 99).await.unwrap());
     assert!(store.factors(&ALICE).await.unwrap().required());
-    assert!(store.remove_totp(&ALICE).await.unwrap());
-    assert!(!store.remove_totp(&ALICE).await.unwrap());
+    assert!(store.remove_totp(&ALICE, act(60)).await.unwrap());
+    assert!(!store.remove_totp(&ALICE, act(60)).await.unwrap());
+    assert_eq!(store.audit_after(0, 10).await.unwrap().len(), 2, "added and removed");
     assert!(!store.factors(&ALICE).await.unwrap().required());
 }
 
@@ -79,9 +91,9 @@ async fn an_offer_is_confirmed_once_and_the_newest_holds(database: Database) {
     store.offer_totp(&ALICE, "new", 100).await.unwrap();
     assert_eq!(store.offered_totp(&ALICE, 99).await.unwrap().as_deref(), Some("new"));
     assert_eq!(store.offered_totp(&ALICE, 100).await.unwrap(), None);
-    assert!(!store.confirm_totp(&ALICE, "old", 1, 50).await.unwrap());
-    assert!(store.confirm_totp(&ALICE, "new", 1, 50).await.unwrap());
-    assert!(!store.confirm_totp(&ALICE, "new", 1, 50).await.unwrap());
+    assert!(!store.confirm_totp(&ALICE, "old", 1, act(50)).await.unwrap());
+    assert!(store.confirm_totp(&ALICE, "new", 1, act(50)).await.unwrap());
+    assert!(!store.confirm_totp(&ALICE, "new", 1, act(50)).await.unwrap());
     assert_eq!(store.totp_secret(&ALICE).await.unwrap().as_deref(), Some("new"));
     assert_eq!(store.totp_since(&ALICE).await.unwrap(), Some(50));
 }
@@ -89,7 +101,7 @@ async fn an_offer_is_confirmed_once_and_the_newest_holds(database: Database) {
 async fn a_recovery_code_is_used_once(database: Database) {
     let store = open(&database).await;
     let hashes: Vec<Digest> = (0..10u8).map(|number| Digest::of(&[number])).collect();
-    store.set_recovery_codes(&ALICE, &hashes).await.unwrap();
+    store.set_recovery_codes(&ALICE, &hashes, act(60)).await.unwrap();
     let code = hashes[0];
     let won = winners(|| {
         let store = store.clone();
@@ -98,7 +110,7 @@ async fn a_recovery_code_is_used_once(database: Database) {
     assert_eq!(won.await, 1);
     assert!(!store.use_recovery_code(&BOB, &hashes[1]).await.unwrap());
     assert_eq!(store.factors(&ALICE).await.unwrap().recovery_codes, 9);
-    store.set_recovery_codes(&ALICE, &hashes[5..]).await.unwrap();
+    store.set_recovery_codes(&ALICE, &hashes[5..], act(60)).await.unwrap();
     assert_eq!(store.factors(&ALICE).await.unwrap().recovery_codes, 5);
 }
 
@@ -139,7 +151,7 @@ async fn a_passkey_has_one_owner_and_its_counter_grows(database: Database) {
     let store = open(&database).await;
     let challenge = |number: u8| Digest::of(&[number]);
     let add = async |user, id: &str, number| {
-        store.add_passkey(&passkey(user, id), &challenge(number), 100).await.unwrap()
+        store.add_passkey(&passkey(user, id), &challenge(number), 100, act(60)).await.unwrap()
     };
     assert_eq!(add(ALICE, "01", 1).await, AddedPasskey::Added);
     assert_eq!(add(ALICE, "02", 1).await, AddedPasskey::Spent);
@@ -164,8 +176,8 @@ async fn a_passkey_has_one_owner_and_its_counter_grows(database: Database) {
     }
     assert_eq!(store.passkey("01").await.unwrap().unwrap().used_at, Some(50));
     assert_eq!(store.passkeys(&ALICE).await.unwrap().len(), 20);
-    assert!(!store.remove_passkey(&BOB, "01").await.unwrap());
-    assert!(store.remove_passkey(&ALICE, "01").await.unwrap());
+    assert!(!store.remove_passkey(&BOB, "01", act(60)).await.unwrap());
+    assert!(store.remove_passkey(&ALICE, "01", act(60)).await.unwrap());
     assert_eq!(using(10, 107).await, PasskeyUse::Gone);
 }
 

@@ -1,9 +1,16 @@
 //! Licences in the store: places are counted in the transaction of the start, stops are announced, events are told once.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "store/license_acts.rs"]
+mod license_acts;
+
 use std::collections::BTreeSet;
 
 use fixtures::{Database, on_both_databases};
+use license_acts::{
+    the_node_of_a_license_is_that_of_its_enclaves,
+    what_an_admin_changes_is_in_the_audit_log_and_what_changes_nothing_is_not,
+};
 use licensing::{
     Code, Entitlement, Expiration, HeartbeatRule, HeartbeatStatus, LicenseId, Overage, Plan, Resurrection,
     Start, Terms, TransitionError, VerifyKey, Why,
@@ -34,6 +41,8 @@ on_both_databases! {
     plans_are_made_once_and_retired,
     a_license_is_seen_by_those_who_have_a_seat,
     keys_of_files_stay_known_until_they_retire,
+    what_an_admin_changes_is_in_the_audit_log_and_what_changes_nothing_is_not,
+    the_node_of_a_license_is_that_of_its_enclaves,
 }
 
 struct Rig {
@@ -50,9 +59,20 @@ async fn rig(database: Database, terms: Terms) -> Rig {
         store.publish_app(&app(name)).await.unwrap();
     }
     let plan = Plan { code: "team".parse().unwrap(), terms, created_at: NOW, retired_at: None };
-    store.create_plan(&plan).await.unwrap();
-    store.issue_license(LICENSE, &plan.code, &ALICE, None, NOW).await.unwrap();
+    store.create_plan(&plan, act(NOW)).await.unwrap();
+    store.issue_license(LICENSE, &plan.code, &ALICE, None, act(NOW)).await.unwrap();
     Rig { store, _database: database }
+}
+
+/// What an admin does.
+fn act(at: u64) -> store::Event {
+    store::Event {
+        at,
+        actor: ALICE.to_string(),
+        action: "act".into(),
+        result: "ok".into(),
+        ..Default::default()
+    }
 }
 
 fn user(id: UserId, name: &str) -> User {
@@ -165,7 +185,7 @@ async fn parallel_seats_are_not_overbooked(database: Database) {
         let id = UserId::from_bytes([number; 16]);
         rig.store.create_user(&user(id, &format!("user{number}"))).await.unwrap();
         let store = rig.store.clone();
-        attempts.spawn(async move { store.attach_user(&LICENSE, &id, NOW).await });
+        attempts.spawn(async move { store.attach_user(&LICENSE, &id, act(NOW)).await });
     }
     let outcomes = attempts.join_all().await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 3);
@@ -182,9 +202,9 @@ async fn a_start_needs_a_license_only_where_one_is_required(database: Database) 
     assert_eq!(rig.store.lease(&EnclaveId::from_bytes([1; 16])).await.unwrap(), None);
     refused(rig.store.create_enclave(&enclave(2, BOB, "hello"), REQUIRED).await, Code::NotFound);
     refused(rig.store.create_enclave(&enclave(3, ALICE, "notes"), REQUIRED).await, Code::EntitlementsMissing);
-    rig.store.attach_entitlement(&LICENSE, &entitlement("notes"), NOW).await.unwrap();
+    rig.store.attach_entitlement(&LICENSE, &entitlement("notes"), act(NOW)).await.unwrap();
     rig.store.create_enclave(&enclave(3, ALICE, "notes"), REQUIRED).await.unwrap();
-    rig.store.attach_user(&LICENSE, &BOB, NOW).await.unwrap();
+    rig.store.attach_user(&LICENSE, &BOB, act(NOW)).await.unwrap();
     rig.store.create_enclave(&enclave(2, BOB, "hello"), REQUIRED).await.unwrap();
     let refusal = rig.store.entitlement(&BOB, &entitlement("hello"), Start::New, NOW).await;
     refused(refusal, Code::TooManyEnclaves);
@@ -192,11 +212,11 @@ async fn a_start_needs_a_license_only_where_one_is_required(database: Database) 
 
 async fn a_refused_start_leaves_nothing(database: Database) {
     let rig = rig(database, terms()).await;
-    rig.store.change_license(&LICENSE, NOW, |license, _| license.suspend(NOW)).await.unwrap();
+    rig.store.change_license(&LICENSE, act(NOW), |license, _| license.suspend(NOW)).await.unwrap();
     refused(rig.start(1).await, Code::Suspended);
     assert!(rig.store.enclaves_of(&ALICE, None, 10).await.unwrap().is_empty());
     assert_eq!(rig.told("lease.taken").await, 0);
-    rig.store.change_license(&LICENSE, NOW, |license, _| license.reinstate()).await.unwrap();
+    rig.store.change_license(&LICENSE, act(NOW), |license, _| license.reinstate()).await.unwrap();
     rig.start(1).await.unwrap();
 }
 
@@ -219,7 +239,7 @@ async fn stop(store: &Store, id: &EnclaveId) {
 async fn of_several_licenses_one_that_serves_is_taken(database: Database) {
     let rig = rig(database, Terms { enclaves: 1, ..terms() }).await;
     let second = LicenseId::from_bytes([3; 16]);
-    rig.store.issue_license(second, &"team".parse().unwrap(), &ALICE, None, NOW).await.unwrap();
+    rig.store.issue_license(second, &"team".parse().unwrap(), &ALICE, None, act(NOW)).await.unwrap();
     rig.start(1).await.unwrap();
     rig.start(2).await.unwrap();
     refused(rig.start(3).await, Code::TooManyEnclaves);
@@ -234,14 +254,14 @@ async fn a_suspension_is_announced_and_withdrawn_by_a_reinstatement(database: Da
     let rig = rig(database, terms()).await;
     rig.start(1).await.unwrap();
     assert_eq!(rig.sweep(NOW).await, []);
-    rig.store.change_license(&LICENSE, NOW, |license, _| license.suspend(NOW)).await.unwrap();
+    rig.store.change_license(&LICENSE, act(NOW), |license, _| license.suspend(NOW)).await.unwrap();
     let announced =
         LicenseStop { enclave: EnclaveId::from_bytes([1; 16]), why: Why::Suspended, at: NOW + 70 };
     assert_eq!(rig.sweep(NOW + 10).await, [announced]);
     assert_eq!(rig.sweep(NOW + 40).await, [announced]);
     let lease = rig.store.lease(&announced.enclave).await.unwrap().unwrap();
     assert_eq!(lease.stop.map(|stop| (stop.at, stop.why)), Some((NOW + 70, Why::Suspended)));
-    rig.store.change_license(&LICENSE, NOW, |license, _| license.reinstate()).await.unwrap();
+    rig.store.change_license(&LICENSE, act(NOW), |license, _| license.reinstate()).await.unwrap();
     assert_eq!(rig.sweep(NOW + 69).await, []);
     assert_eq!(rig.store.lease(&announced.enclave).await.unwrap().unwrap().stop, None);
     assert_eq!(
@@ -259,7 +279,7 @@ async fn a_suspension_is_announced_and_withdrawn_by_a_reinstatement(database: Da
 async fn a_stop_whose_time_has_come_is_told_once_and_frees_the_place(database: Database) {
     let rig = rig(database, terms()).await;
     rig.start(1).await.unwrap();
-    rig.store.change_license(&LICENSE, NOW, |license, _| Ok(license.revoke(NOW))).await.unwrap();
+    rig.store.change_license(&LICENSE, act(NOW), |license, _| Ok(license.revoke(NOW))).await.unwrap();
     rig.sweep(NOW).await;
     let [stop] = rig.sweep(NOW + 60).await[..] else { panic!("one stop") };
     assert_eq!((stop.why, stop.at), (Why::Revoked, NOW + 60));
@@ -287,7 +307,7 @@ async fn an_expiry_is_told_once_and_stops_by_strategy(database: Database) {
     let [stop] = rig.sweep(expiry + 100).await[..] else { panic!("one stop") };
     assert_eq!((stop.why, stop.at), (Why::Expired, expiry + 160));
     let renewed =
-        rig.store.change_license(&LICENSE, NOW, |license, plan| license.renew(plan, expiry + 101)).await;
+        rig.store.change_license(&LICENSE, act(NOW), |license, plan| license.renew(plan, expiry + 101)).await;
     assert_eq!(renewed.unwrap().license.expires_at, Some(expiry + 101 + 86_400));
     assert_eq!(rig.sweep(expiry + 102).await, []);
     rig.sweep(expiry + 101 + 86_400).await;
@@ -319,7 +339,7 @@ async fn two_sweeps_at_once_tell_each_event_once(database: Database) {
     let rig = rig(database, terms()).await;
     rig.start(1).await.unwrap();
     rig.start(2).await.unwrap();
-    rig.store.detach_user(&LICENSE, &ALICE, NOW).await.unwrap();
+    rig.store.detach_user(&LICENSE, &ALICE, act(NOW)).await.unwrap();
     let (one, two) = (rig.store.clone(), rig.store.clone());
     let (one, two) = tokio::join!(one.licenses_to_stop(NOW, WARNING), two.licenses_to_stop(NOW, WARNING));
     assert_eq!(one.unwrap(), two.unwrap());
@@ -333,7 +353,7 @@ async fn events_are_numbered_without_gaps(database: Database) {
     for _ in 0..10 {
         let store = rig.store.clone();
         changes.spawn(async move {
-            store.change_license(&LICENSE, NOW, |license, _| license.check_in(NOW)).await.unwrap();
+            store.change_license(&LICENSE, act(NOW), |license, _| license.check_in(NOW)).await.unwrap();
         });
     }
     changes.join_all().await;
@@ -347,12 +367,14 @@ async fn plans_are_made_once_and_retired(database: Database) {
     let code = "team".parse().unwrap();
     let plan = rig.store.plan(&code).await.unwrap().unwrap();
     assert_eq!(plan.terms, terms());
-    assert!(matches!(rig.store.create_plan(&plan).await, Err(StoreError::NameTaken)));
-    assert_eq!(rig.store.retire_plan(&code, NOW + 1).await.unwrap().retired_at, Some(NOW + 1));
-    assert_eq!(rig.store.retire_plan(&code, NOW + 9).await.unwrap().retired_at, Some(NOW + 1));
-    let issued = rig.store.issue_license(LicenseId::from_bytes([8; 16]), &code, &BOB, None, NOW).await;
+    assert!(matches!(rig.store.create_plan(&plan, act(NOW)).await, Err(StoreError::NameTaken)));
+    assert_eq!(rig.store.retire_plan(&code, act(NOW + 1)).await.unwrap().retired_at, Some(NOW + 1));
+    assert_eq!(rig.store.retire_plan(&code, act(NOW + 9)).await.unwrap().retired_at, Some(NOW + 1));
+    let issued = rig.store.issue_license(LicenseId::from_bytes([8; 16]), &code, &BOB, None, act(NOW)).await;
     assert!(matches!(issued, Err(StoreError::Transition(TransitionError::PlanRetired))));
-    assert!(rig.store.change_license(&LICENSE, NOW, |license, plan| license.renew(plan, NOW)).await.is_ok());
+    assert!(
+        rig.store.change_license(&LICENSE, act(NOW), |license, plan| license.renew(plan, NOW)).await.is_ok()
+    );
     assert_eq!(rig.store.plans("", 10).await.unwrap().len(), 1);
     assert!(rig.store.plans("team", 10).await.unwrap().is_empty());
 }
@@ -361,12 +383,12 @@ async fn a_license_is_seen_by_those_who_have_a_seat(database: Database) {
     let rig = rig(database, terms()).await;
     let seen = async |user: Option<&UserId>| rig.store.licenses(user, "", 10).await.unwrap().len();
     assert_eq!((seen(Some(&ALICE)).await, seen(Some(&BOB)).await, seen(None).await), (1, 0, 1));
-    rig.store.attach_user(&LICENSE, &BOB, NOW).await.unwrap();
-    rig.store.attach_user(&LICENSE, &BOB, NOW).await.unwrap();
+    rig.store.attach_user(&LICENSE, &BOB, act(NOW)).await.unwrap();
+    rig.store.attach_user(&LICENSE, &BOB, act(NOW)).await.unwrap();
     assert_eq!((seen(Some(&BOB)).await, rig.told("license.users.attached").await), (1, 1));
-    let facts = rig.store.detach_user(&LICENSE, &BOB, NOW).await.unwrap();
+    let facts = rig.store.detach_user(&LICENSE, &BOB, act(NOW)).await.unwrap();
     assert_eq!((facts.seats.len(), seen(Some(&BOB)).await), (1, 0));
-    let unknown = rig.store.attach_user(&LICENSE, &UserId::from_bytes([9; 16]), NOW).await;
+    let unknown = rig.store.attach_user(&LICENSE, &UserId::from_bytes([9; 16]), act(NOW)).await;
     assert!(matches!(unknown, Err(StoreError::NotFound)));
 }
 

@@ -78,6 +78,7 @@ pub(super) async fn begin(
 pub(super) async fn add(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(request): Json<AddPasskey>,
 ) -> Result<(StatusCode, axum::Json<Passkey>), Refusal> {
     let name = request.name.trim();
@@ -111,7 +112,8 @@ pub(super) async fn add(
         created_at: now(),
         used_at: None,
     };
-    match shared.store.add_passkey(&passkey, &fresh.hash, fresh.ends_at).await? {
+    let act = seen.done(&caller.user, "passkey.add", &user);
+    match shared.store.add_passkey(&passkey, &fresh.hash, fresh.ends_at, act).await? {
         AddedPasskey::Added => {
             tracing::info!(user = %caller.user, "passkey added");
             Ok((StatusCode::CREATED, axum::Json(view(&passkey))))
@@ -128,13 +130,15 @@ pub(super) async fn add(
 pub(super) async fn remove(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     path: Result<Path<String>, PathRejection>,
     Json(proof): Json<Proof>,
 ) -> Result<StatusCode, Refusal> {
     let missing = || Refusal::new(Code::NotFound, "the account has no such passkey");
     let id = path.ok().and_then(|Path(text)| decode(&text).ok()).ok_or_else(missing)?;
     prove(&shared, &caller, proof).await?;
-    if !shared.store.remove_passkey(&caller.user, &names::hex(&id)).await? {
+    let act = seen.done(&caller.user, "passkey.remove", &caller.user.to_string());
+    if !shared.store.remove_passkey(&caller.user, &names::hex(&id), act).await? {
         return Err(missing());
     }
     tracing::info!(user = %caller.user, "passkey removed");

@@ -11,12 +11,14 @@ use store::UserId;
 use super::{hash_of, prove};
 use crate::extract::{Caller, Json};
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::shared::Shared;
 
 /// `POST /v1/me/recovery-codes`: ten new ones; the older ones are void.
 pub(super) async fn renew(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(proof): Json<Proof>,
 ) -> Result<axum::Json<RecoveryCodes>, Refusal> {
     prove(&shared, &caller, proof).await?;
@@ -25,7 +27,8 @@ pub(super) async fn renew(
         .collect::<Result<_, ::factors::NoRandom>>()
         .map_err(Refusal::internal)?;
     let hashes: Vec<Digest> = codes.iter().filter_map(hash_of).collect();
-    shared.store.set_recovery_codes(&caller.user, &hashes).await?;
+    let act = seen.done(&caller.user, "recovery-codes.renew", &caller.user.to_string());
+    shared.store.set_recovery_codes(&caller.user, &hashes, act).await?;
     tracing::info!(user = %caller.user, "recovery codes made");
     Ok(axum::Json(RecoveryCodes { codes }))
 }

@@ -12,6 +12,7 @@ use store::UserId;
 use super::{TOTP_BYTES, count, invalid, prove};
 use crate::extract::{Caller, Json};
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::shared::{Shared, now};
 
 /// How long a shown secret waits for its first code, in seconds.
@@ -41,13 +42,15 @@ pub(super) async fn begin(
 pub(super) async fn confirm(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(request): Json<TotpCode>,
 ) -> Result<StatusCode, Refusal> {
     let none = || Refusal::new(Code::NotFound, "no secret waits for its first code: begin anew");
     let sealed = shared.store.offered_totp(&caller.user, now()).await?.ok_or_else(none)?;
     count(&shared, &caller.user).await?;
     let step = step(&shared, &caller.user, &sealed, &request.code)?.ok_or_else(invalid)?;
-    if !shared.store.confirm_totp(&caller.user, &sealed, step, now()).await? {
+    let act = seen.done(&caller.user, "totp.add", &caller.user.to_string());
+    if !shared.store.confirm_totp(&caller.user, &sealed, step, act).await? {
         return Err(none());
     }
     shared.store.factor_right(&caller.user).await?;
@@ -59,10 +62,12 @@ pub(super) async fn confirm(
 pub(super) async fn remove(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(proof): Json<Proof>,
 ) -> Result<StatusCode, Refusal> {
     prove(&shared, &caller, proof).await?;
-    if !shared.store.remove_totp(&caller.user).await? {
+    let act = seen.done(&caller.user, "totp.remove", &caller.user.to_string());
+    if !shared.store.remove_totp(&caller.user, act).await? {
         return Err(Refusal::new(Code::NotFound, "the account has no authenticator app"));
     }
     tracing::info!(user = %caller.user, "authenticator app removed");

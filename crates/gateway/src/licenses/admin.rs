@@ -14,6 +14,7 @@ use super::{IdPath, events_of, known, not_found, view};
 use crate::extract::{Admin, Json, Page};
 use crate::names::AccountName;
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::shared::{Shared, now, random};
 
 type Answer = Result<axum::Json<License>, Refusal>;
@@ -23,11 +24,13 @@ type TwoPath = Result<Path<(String, String)>, PathRejection>;
 pub(super) async fn issue(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
+    seen: Seen,
     Json(request): Json<IssueLicense>,
 ) -> Result<(StatusCode, axum::Json<License>), Refusal> {
     let holder = account(&shared, &request.holder).await?;
     let id = LicenseId::from_bytes(random()?);
-    let issued = shared.store.issue_license(id, &request.plan, &holder, request.node, now()).await;
+    let act = seen.done(&admin.0.user, "license.issue", &id.to_string());
+    let issued = shared.store.issue_license(id, &request.plan, &holder, request.node, act).await;
     let facts = issued.map_err(|error| match error {
         store::StoreError::NotFound => Refusal::new(Code::NotFound, "there is no such plan"),
         error => error.into(),
@@ -66,56 +69,94 @@ pub(super) async fn events(
 }
 
 /// `POST /v1/admin/licenses/{id}/suspend`
-pub(super) async fn suspend(State(shared): State<Arc<Shared>>, admin: Admin, path: IdPath) -> Answer {
-    change(&shared, &admin, path, "suspended", |license, _| license.suspend(now())).await
+pub(super) async fn suspend(
+    State(shared): State<Arc<Shared>>,
+    admin: Admin,
+    seen: Seen,
+    path: IdPath,
+) -> Answer {
+    change(&shared, (&admin, &seen, "license.suspend"), path, |license, _| license.suspend(now())).await
 }
 
 /// `POST /v1/admin/licenses/{id}/reinstate`
-pub(super) async fn reinstate(State(shared): State<Arc<Shared>>, admin: Admin, path: IdPath) -> Answer {
-    change(&shared, &admin, path, "reinstated", |license, _| license.reinstate()).await
+pub(super) async fn reinstate(
+    State(shared): State<Arc<Shared>>,
+    admin: Admin,
+    seen: Seen,
+    path: IdPath,
+) -> Answer {
+    change(&shared, (&admin, &seen, "license.reinstate"), path, |license, _| license.reinstate()).await
 }
 
 /// `POST /v1/admin/licenses/{id}/renew`
-pub(super) async fn renew(State(shared): State<Arc<Shared>>, admin: Admin, path: IdPath) -> Answer {
-    change(&shared, &admin, path, "renewed", |license, plan| license.renew(plan, now())).await
+pub(super) async fn renew(
+    State(shared): State<Arc<Shared>>,
+    admin: Admin,
+    seen: Seen,
+    path: IdPath,
+) -> Answer {
+    change(&shared, (&admin, &seen, "license.renew"), path, |license, plan| license.renew(plan, now())).await
 }
 
 /// `POST /v1/admin/licenses/{id}/revoke`
-pub(super) async fn revoke(State(shared): State<Arc<Shared>>, admin: Admin, path: IdPath) -> Answer {
-    change(&shared, &admin, path, "revoked", |license, _| Ok(license.revoke(now()))).await
+pub(super) async fn revoke(
+    State(shared): State<Arc<Shared>>,
+    admin: Admin,
+    seen: Seen,
+    path: IdPath,
+) -> Answer {
+    change(&shared, (&admin, &seen, "license.revoke"), path, |license, _| Ok(license.revoke(now()))).await
 }
 
 /// `PUT /v1/admin/licenses/{id}/node`
 pub(super) async fn lock(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
+    seen: Seen,
     path: IdPath,
     Json(request): Json<LockToNode>,
 ) -> Answer {
-    lock_to(&shared, &admin, path, Some(request.node)).await
+    lock_to(&shared, (&admin, &seen, "license.lock"), path, Some(request.node)).await
 }
 
 /// `DELETE /v1/admin/licenses/{id}/node`
-pub(super) async fn unlock(State(shared): State<Arc<Shared>>, admin: Admin, path: IdPath) -> Answer {
-    lock_to(&shared, &admin, path, None).await
+pub(super) async fn unlock(
+    State(shared): State<Arc<Shared>>,
+    admin: Admin,
+    seen: Seen,
+    path: IdPath,
+) -> Answer {
+    lock_to(&shared, (&admin, &seen, "license.unlock"), path, None).await
 }
 
-async fn lock_to(shared: &Shared, admin: &Admin, path: IdPath, node: Option<AkName>) -> Answer {
-    change(shared, admin, path, "bound to another node", move |license, _| license.lock_to(node)).await
+async fn lock_to(shared: &Shared, act: Act<'_>, path: IdPath, node: Option<AkName>) -> Answer {
+    change(shared, act, path, move |license, _| license.lock_to(node)).await
 }
 
 /// `PUT /v1/admin/licenses/{id}/users/{name}`
-pub(super) async fn attach_user(State(shared): State<Arc<Shared>>, admin: Admin, path: TwoPath) -> Answer {
+pub(super) async fn attach_user(
+    State(shared): State<Arc<Shared>>,
+    admin: Admin,
+    seen: Seen,
+    path: TwoPath,
+) -> Answer {
     let (id, user) = seat(&shared, path).await?;
-    let facts = shared.store.attach_user(&id, &user, now()).await?;
+    let act = seen.done(&admin.0.user, "license.seat.give", &id.to_string());
+    let facts = shared.store.attach_user(&id, &user, act).await?;
     tracing::info!(license = %id, %user, by = %admin.0.user, "seat given");
     Ok(axum::Json(view(&facts, None, now())))
 }
 
 /// `DELETE /v1/admin/licenses/{id}/users/{name}`
-pub(super) async fn detach_user(State(shared): State<Arc<Shared>>, admin: Admin, path: TwoPath) -> Answer {
+pub(super) async fn detach_user(
+    State(shared): State<Arc<Shared>>,
+    admin: Admin,
+    seen: Seen,
+    path: TwoPath,
+) -> Answer {
     let (id, user) = seat(&shared, path).await?;
-    let facts = shared.store.detach_user(&id, &user, now()).await?;
+    let act = seen.done(&admin.0.user, "license.seat.take", &id.to_string());
+    let facts = shared.store.detach_user(&id, &user, act).await?;
     tracing::info!(license = %id, %user, by = %admin.0.user, "seat taken");
     Ok(axum::Json(view(&facts, None, now())))
 }
@@ -124,10 +165,12 @@ pub(super) async fn detach_user(State(shared): State<Arc<Shared>>, admin: Admin,
 pub(super) async fn attach_entitlement(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
+    seen: Seen,
     path: TwoPath,
 ) -> Answer {
     let (id, entitlement) = entitlement(path)?;
-    let facts = shared.store.attach_entitlement(&id, &entitlement, now()).await?;
+    let act = seen.done(&admin.0.user, "license.entitlement.attach", &id.to_string());
+    let facts = shared.store.attach_entitlement(&id, &entitlement, act).await?;
     tracing::info!(license = %id, %entitlement, by = %admin.0.user, "entitlement attached");
     Ok(axum::Json(view(&facts, None, now())))
 }
@@ -136,24 +179,29 @@ pub(super) async fn attach_entitlement(
 pub(super) async fn detach_entitlement(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
+    seen: Seen,
     path: TwoPath,
 ) -> Answer {
     let (id, entitlement) = entitlement(path)?;
-    let facts = shared.store.detach_entitlement(&id, &entitlement, now()).await?;
+    let act = seen.done(&admin.0.user, "license.entitlement.detach", &id.to_string());
+    let facts = shared.store.detach_entitlement(&id, &entitlement, act).await?;
     tracing::info!(license = %id, %entitlement, by = %admin.0.user, "entitlement detached");
     Ok(axum::Json(view(&facts, None, now())))
 }
 
+/// Who does what, as the audit log will say.
+type Act<'a> = (&'a Admin, &'a Seen, &'static str);
+
 async fn change(
     shared: &Shared,
-    admin: &Admin,
+    (admin, seen, action): Act<'_>,
     path: IdPath,
-    what: &str,
     transition: impl FnOnce(licensing::License, &Plan) -> Transition + Send,
 ) -> Answer {
     let id: LicenseId = path.ok().and_then(|Path(text)| text.parse().ok()).ok_or_else(not_found)?;
-    let facts: Facts = shared.store.change_license(&id, now(), transition).await?;
-    tracing::info!(license = %id, by = %admin.0.user, what, "license changed");
+    let act = seen.done(&admin.0.user, action, &id.to_string());
+    let facts: Facts = shared.store.change_license(&id, act, transition).await?;
+    tracing::info!(license = %id, by = %admin.0.user, action, "license changed");
     Ok(axum::Json(view(&facts, None, now())))
 }
 

@@ -17,6 +17,7 @@ use store::Store;
 use super::{IdPath, find};
 use crate::extract::{Admin, Caller, Json};
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::shared::{Shared, now};
 
 /// Life of a file where nothing is asked for, in seconds. Nothing takes a file back before.
@@ -86,8 +87,11 @@ pub(super) async fn keys(State(shared): State<Arc<Shared>>) -> Result<axum::Json
 pub(super) async fn rotate(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
+    seen: Seen,
 ) -> Result<axum::Json<LicenseKeys>, Refusal> {
     shared.licenses.rotate(&shared.store).await?;
+    let kid = verify_key(&shared.licenses.current()).id();
+    shared.store.audit(seen.done(&admin.0.user, "license-key.rotate", &kid)).await?;
     tracing::info!(by = %admin.0.user, "the key of license files was exchanged");
     keys(State(shared)).await
 }
@@ -96,6 +100,7 @@ pub(super) async fn rotate(
 pub(super) async fn check_out(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     path: IdPath,
     Json(request): Json<CheckOut>,
 ) -> Result<axum::Json<LicenseFile>, Refusal> {
@@ -124,6 +129,7 @@ pub(super) async fn check_out(
     let signature = key.sign(&licensing::signing_input(&enc)).map_err(Refusal::internal)?;
     // Told before it leaves: no file without its event.
     shared.store.use_license(&id, Some((Event::CheckedOut, &caller.user.to_string())), issued).await?;
+    shared.store.audit(seen.done(&caller.user, "license.checkout", &id.to_string())).await?;
     let file = licensing::assemble(enc, &signature);
     Ok(axum::Json(LicenseFile { file, issued, expiry: dataset.expiry, ttl }))
 }

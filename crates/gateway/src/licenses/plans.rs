@@ -11,6 +11,7 @@ use licensing::PlanCode;
 
 use crate::extract::{Admin, Json, Page};
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::shared::{Shared, now};
 
 type CodePath = Result<Path<String>, PathRejection>;
@@ -19,12 +20,14 @@ type CodePath = Result<Path<String>, PathRejection>;
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
+    seen: Seen,
     Json(request): Json<CreatePlan>,
 ) -> Result<(StatusCode, axum::Json<Plan>), Refusal> {
     request.terms.check().map_err(|error| Refusal::new(Code::InvalidTerms, error.to_string()))?;
     let plan =
         licensing::Plan { code: request.code, terms: request.terms, created_at: now(), retired_at: None };
-    shared.store.create_plan(&plan).await?;
+    let act = seen.done(&admin.0.user, "plan.create", plan.code.as_str());
+    shared.store.create_plan(&plan, act).await?;
     tracing::info!(plan = %plan.code, by = %admin.0.user, "plan made");
     Ok((StatusCode::CREATED, axum::Json(view(plan))))
 }
@@ -55,9 +58,12 @@ pub(super) async fn one(
 pub(super) async fn retire(
     State(shared): State<Arc<Shared>>,
     admin: Admin,
+    seen: Seen,
     path: CodePath,
 ) -> Result<axum::Json<Plan>, Refusal> {
-    let plan = shared.store.retire_plan(&code(path)?, now()).await?;
+    let code = code(path)?;
+    let act = seen.done(&admin.0.user, "plan.retire", code.as_str());
+    let plan = shared.store.retire_plan(&code, act).await?;
     tracing::info!(plan = %plan.code, by = %admin.0.user, "plan retired");
     Ok(axum::Json(view(plan)))
 }

@@ -14,22 +14,22 @@ use crate::rig::{Answer, Identity, Rig, Session, now, rig, rig_with_licenses};
 const NODE: &str = "000b1111111111111111111111111111111111111111111111111111111111111111";
 const OTHER: &str = "000b2222222222222222222222222222222222222222222222222222222222222222";
 
-async fn admin(rig: &Rig) -> Session<'_> {
+pub async fn admin(rig: &Rig) -> Session<'_> {
     rig.admin("root").await
 }
 
-async fn alice(rig: &Rig) -> Session<'_> {
+pub async fn alice(rig: &Rig) -> Session<'_> {
     let session = rig.user("alice", Some(&Identity::new("alice"))).await;
     publish(&session, "1.0", b"one").await.expect(StatusCode::CREATED);
     session
 }
 
-fn terms() -> Value {
+pub fn terms() -> Value {
     json!({"seats": 2, "enclaves": 1, "entitlements": ["hello"], "duration": 30 * 86_400})
 }
 
 /// Issues a licence to alice and says its path for admins and for users.
-async fn issue(admin: &Session<'_>, terms: Value) -> (String, String) {
+pub async fn issue(admin: &Session<'_>, terms: Value) -> (String, String) {
     admin.post("/v1/admin/plans", json!({"code": "team", "terms": terms})).await.expect(StatusCode::CREATED);
     let request = json!({"plan": "team", "holder": "alice"});
     let license = admin.post("/v1/admin/licenses", request).await.expect(StatusCode::CREATED);
@@ -37,7 +37,7 @@ async fn issue(admin: &Session<'_>, terms: Value) -> (String, String) {
     (format!("/v1/admin/licenses/{id}"), format!("/v1/licenses/{id}"))
 }
 
-async fn create(session: &Session<'_>, name: &str) -> Answer {
+pub async fn create(session: &Session<'_>, name: &str) -> Answer {
     session.post("/v1/enclaves", json!({"name": name, "app": "hello"})).await
 }
 
@@ -48,7 +48,7 @@ async fn code(session: &Session<'_>, license: &str, scope: Value) -> String {
 }
 
 #[track_caller]
-fn refused_because(answer: &Answer, validation: &str) {
+pub fn refused_because(answer: &Answer, validation: &str) {
     answer.refused("license_refused");
     assert_eq!(answer.json()["validation"], validation);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod accounts;
+mod acts;
 mod admin;
 mod apps;
 mod contract;

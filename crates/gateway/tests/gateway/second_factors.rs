@@ -23,7 +23,7 @@ fn read_secret(text: &str) -> Secret {
 }
 
 /// Adds an app. Its first code is that of the step before, so that the present one is still unused.
-async fn add_app(session: &Session<'_>) -> Secret {
+pub async fn add_app(session: &Session<'_>) -> Secret {
     let offer = session.post("/v1/me/totp", json!({"password": PASSWORD})).await.expect(StatusCode::OK);
     let secret = read_secret(offer["secret"].as_str().unwrap());
     let code = secret.code(now() / STEP - 1);
@@ -31,7 +31,7 @@ async fn add_app(session: &Session<'_>) -> Secret {
     secret
 }
 
-async fn recovery_codes(session: &Session<'_>) -> Vec<String> {
+pub async fn recovery_codes(session: &Session<'_>) -> Vec<String> {
     let codes =
         session.post("/v1/me/recovery-codes", json!({"password": PASSWORD})).await.expect(StatusCode::OK);
     serde_json::from_value(codes["codes"].clone()).unwrap()

@@ -1,5 +1,6 @@
 //! Passkeys: whose public keys, how far each authenticator has counted, and which challenges were answered.
 
+use audit::Event;
 use names::Digest;
 use sqlx::Row;
 
@@ -55,7 +56,7 @@ pub enum PasskeyUse {
 }
 
 impl Store {
-    /// Adds a passkey, spending the challenge that it answered.
+    /// Adds a passkey, spending the challenge that it answered; said in the audit log.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -64,6 +65,7 @@ impl Store {
         passkey: &Passkey,
         challenge: &Digest,
         challenge_ends_at: u64,
+        act: Event,
     ) -> Result<AddedPasskey, StoreError> {
         let mut transaction = self.write().await?;
         if !spend(&mut transaction, challenge, challenge_ends_at).await? {
@@ -91,6 +93,7 @@ impl Store {
         if added.rows_affected() != 1 {
             return Ok(AddedPasskey::InUse);
         }
+        crate::audit::append(&mut transaction, act).await?;
         transaction.commit().await?;
         Ok(AddedPasskey::Added)
     }
@@ -161,13 +164,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn remove_passkey(&self, user: &UserId, id: &str) -> Result<bool, StoreError> {
+    pub async fn remove_passkey(&self, user: &UserId, id: &str, act: Event) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         let done = sqlx::query("DELETE FROM passkeys WHERE user_id = $1 AND id = $2")
             .bind(user.to_string())
             .bind(id)
             .execute(&mut *transaction)
             .await?;
+        if done.rows_affected() == 1 {
+            crate::audit::append(&mut transaction, act).await?;
+        }
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }

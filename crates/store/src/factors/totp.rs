@@ -1,5 +1,6 @@
 //! Secrets of authenticator apps, sealed by the caller, and the newest step that was used of each.
 
+use audit::Event;
 use sqlx::Row;
 
 use crate::database::{signed, unsigned};
@@ -37,7 +38,7 @@ impl Store {
         Ok(row.map(|row| row.try_get("secret")).transpose()?)
     }
 
-    /// Puts the offered secret in the place of the one in use; `step` is that of the code that confirmed it. `false` when the offer has changed.
+    /// Puts the offered secret in the place of the one in use; `step` is that of the code that confirmed it. It is said in the audit log. `false` when the offer has changed.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -46,7 +47,7 @@ impl Store {
         user: &UserId,
         secret: &str,
         step: u64,
-        now: u64,
+        act: Event,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         let taken = sqlx::query("DELETE FROM totp_offers WHERE user_id = $1 AND secret = $2")
@@ -65,9 +66,10 @@ impl Store {
         .bind(user.to_string())
         .bind(secret)
         .bind(signed(step))
-        .bind(signed(now))
+        .bind(signed(act.at))
         .execute(&mut *transaction)
         .await?;
+        crate::audit::append(&mut transaction, act).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -118,7 +120,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn remove_totp(&self, user: &UserId) -> Result<bool, StoreError> {
+    pub async fn remove_totp(&self, user: &UserId, act: Event) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         sqlx::query("DELETE FROM totp_offers WHERE user_id = $1")
             .bind(user.to_string())
@@ -128,6 +130,9 @@ impl Store {
             .bind(user.to_string())
             .execute(&mut *transaction)
             .await?;
+        if done.rows_affected() == 1 {
+            crate::audit::append(&mut transaction, act).await?;
+        }
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }

@@ -1,14 +1,14 @@
 //! Places of enclaves on licences, and their pings.
 
 use licensing::{
-    Code, Entitlement, Event, Facts, HeartbeatRule, HeartbeatStatus, LicenseId, Life, Scheduled, Start, Why,
-    may_start,
+    AkName, Code, Entitlement, Event, Facts, HeartbeatRule, HeartbeatStatus, LicenseId, Life, Scheduled,
+    Start, Why, may_start,
 };
 use names::EnclaveId;
 use sqlx::Row;
 
 use super::{facts, tell, time};
-use crate::database::{Record, Write, parsed, signed, unsigned};
+use crate::database::{Record, Write, parsed, parsed_option, signed, unsigned};
 use crate::{Store, StoreError, UserId};
 
 /// Whether enclaves need a licence.
@@ -150,6 +150,21 @@ impl Store {
             .fetch_optional(self.readers())
             .await?;
         row.as_ref().map(lease).transpose()
+    }
+
+    /// The one node on which the licence of an enclave holds; none: on every node, or it has no place on a licence.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn licensed_node(&self, enclave: &EnclaveId) -> Result<Option<AkName>, StoreError> {
+        let row = sqlx::query(
+            "SELECT licenses.node FROM license_leases JOIN licenses ON licenses.id = license_leases.license_id
+             WHERE license_leases.enclave_id = $1",
+        )
+        .bind(enclave.to_string())
+        .fetch_optional(self.readers())
+        .await?;
+        row.map_or(Ok(None), |row| parsed_option(&row, "node"))
     }
 
     /// Takes a ping of an enclave that is up on this licence.

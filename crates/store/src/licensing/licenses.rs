@@ -24,7 +24,7 @@ pub struct LicenseEvent {
 }
 
 impl Store {
-    /// Issues a licence on a plan; its holder gets the first seat.
+    /// Issues a licence on a plan, and says so in the audit log; its holder gets the first seat.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown plan or holder, [`StoreError::Transition`] for a retired plan.
@@ -34,8 +34,9 @@ impl Store {
         plan: &PlanCode,
         holder: &UserId,
         node: Option<licensing::AkName>,
-        now: u64,
+        act: audit::Event,
     ) -> Result<Facts, StoreError> {
+        let now = act.at;
         let plan = self.plan(plan).await?.ok_or(StoreError::NotFound)?;
         let mut transaction = self.write().await?;
         let known = sqlx::query("SELECT id FROM users WHERE id = $1")
@@ -57,6 +58,7 @@ impl Store {
         insert(&mut transaction, &license).await?;
         super::seats::insert(&mut transaction, &id, holder, now).await?;
         tell(&mut transaction, &id, event, &license.holder, now).await?;
+        crate::audit::append(&mut transaction, act).await?;
         let facts = facts!(&mut *transaction, id, "").ok_or(StoreError::NotFound)?;
         transaction.commit().await?;
         Ok(facts)
@@ -107,14 +109,14 @@ impl Store {
         Ok(licenses)
     }
 
-    /// Does a transition and tells its event; both or neither.
+    /// Does a transition and tells its event, also in the audit log; all or nothing.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Transition`].
     pub async fn change_license(
         &self,
         id: &LicenseId,
-        now: u64,
+        act: audit::Event,
         transition: impl FnOnce(License, &Plan) -> Transition + Send,
     ) -> Result<Facts, StoreError> {
         let mut transaction = self.write().await?;
@@ -125,7 +127,8 @@ impl Store {
         if let Some(event) = event {
             let subject = license.node.filter(|_| event == Event::NodeChanged);
             let subject = subject.map(|node| node.to_string()).unwrap_or_default();
-            tell(&mut transaction, id, event, &subject, now).await?;
+            tell(&mut transaction, id, event, &subject, act.at).await?;
+            crate::audit::append(&mut transaction, act).await?;
         }
         transaction.commit().await?;
         Ok(Facts { license, ..before })

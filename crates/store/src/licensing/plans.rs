@@ -7,11 +7,11 @@ use crate::database::{Record, parsed, signed, unsigned};
 use crate::{Store, StoreError};
 
 impl Store {
-    /// Adds a plan, whose terms the caller has checked.
+    /// Adds a plan, whose terms the caller has checked, and says so in the audit log.
     ///
     /// # Errors
     /// [`StoreError::NameTaken`].
-    pub async fn create_plan(&self, plan: &Plan) -> Result<(), StoreError> {
+    pub async fn create_plan(&self, plan: &Plan, act: audit::Event) -> Result<(), StoreError> {
         let terms =
             serde_json::to_string(&plan.terms).map_err(|_| StoreError::Corrupt { column: "terms" })?;
         let mut transaction = self.write().await?;
@@ -22,6 +22,7 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(StoreError::name_taken)?;
+        crate::audit::append(&mut transaction, act).await?;
         transaction.commit().await
     }
 
@@ -54,17 +55,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub async fn retire_plan(&self, code: &PlanCode, now: u64) -> Result<Plan, StoreError> {
+    pub async fn retire_plan(&self, code: &PlanCode, act: audit::Event) -> Result<Plan, StoreError> {
         let mut transaction = self.write().await?;
         let row = sqlx::query(
             "UPDATE plans SET retired_at = COALESCE(retired_at, $2) WHERE code = $1
              RETURNING code, terms, created_at, retired_at",
         )
         .bind(code.as_str())
-        .bind(signed(now))
+        .bind(signed(act.at))
         .fetch_optional(&mut *transaction)
         .await?;
         let plan = plan(&row.ok_or(StoreError::NotFound)?)?;
+        if plan.retired_at == Some(act.at) {
+            crate::audit::append(&mut transaction, act).await?;
+        }
         transaction.commit().await?;
         Ok(plan)
     }

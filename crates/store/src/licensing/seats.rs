@@ -1,5 +1,6 @@
-//! Who shares a licence, and what it covers beside its plan.
+//! Who shares a licence, and what it covers beside its plan. Each change is said in the audit log; what changes nothing is not.
 
+use audit::Event as Act;
 use licensing::{Code, Entitlement, Event, Facts, LicenseId};
 
 use super::{facts, tell};
@@ -14,7 +15,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::License`] with `TOO_MANY_USERS`; [`StoreError::NotFound`] for an unknown licence or user.
-    pub async fn attach_user(&self, id: &LicenseId, user: &UserId, now: u64) -> Result<Facts, StoreError> {
+    pub async fn attach_user(&self, id: &LicenseId, user: &UserId, act: Act) -> Result<Facts, StoreError> {
         let mut transaction = self.write().await?;
         let before = facts!(&mut *transaction, id, "").ok_or(StoreError::NotFound)?;
         let name = user.to_string();
@@ -32,8 +33,9 @@ impl Store {
         if known.is_none() {
             return Err(StoreError::NotFound);
         }
-        insert(&mut transaction, id, user, now).await?;
-        tell(&mut transaction, id, Event::UserAttached, &name, now).await?;
+        insert(&mut transaction, id, user, act.at).await?;
+        tell(&mut transaction, id, Event::UserAttached, &name, act.at).await?;
+        crate::audit::append(&mut transaction, act).await?;
         transaction.commit().await?;
         let mut after = before;
         after.seats.insert(name);
@@ -44,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown licence.
-    pub async fn detach_user(&self, id: &LicenseId, user: &UserId, now: u64) -> Result<Facts, StoreError> {
+    pub async fn detach_user(&self, id: &LicenseId, user: &UserId, act: Act) -> Result<Facts, StoreError> {
         let mut transaction = self.write().await?;
         let mut facts = facts!(&mut *transaction, id, "").ok_or(StoreError::NotFound)?;
         let name = user.to_string();
@@ -54,7 +56,8 @@ impl Store {
                 .bind(&name)
                 .execute(&mut *transaction)
                 .await?;
-            tell(&mut transaction, id, Event::UserDetached, &name, now).await?;
+            tell(&mut transaction, id, Event::UserDetached, &name, act.at).await?;
+            crate::audit::append(&mut transaction, act).await?;
         }
         transaction.commit().await?;
         Ok(facts)
@@ -68,7 +71,7 @@ impl Store {
         &self,
         id: &LicenseId,
         entitlement: &Entitlement,
-        now: u64,
+        act: Act,
     ) -> Result<Facts, StoreError> {
         let mut transaction = self.write().await?;
         let mut facts = facts!(&mut *transaction, id, "").ok_or(StoreError::NotFound)?;
@@ -81,7 +84,8 @@ impl Store {
                 .bind(entitlement.as_str())
                 .execute(&mut *transaction)
                 .await?;
-            tell(&mut transaction, id, Event::EntitlementAttached, entitlement.as_str(), now).await?;
+            tell(&mut transaction, id, Event::EntitlementAttached, entitlement.as_str(), act.at).await?;
+            crate::audit::append(&mut transaction, act).await?;
         }
         transaction.commit().await?;
         Ok(facts)
@@ -95,7 +99,7 @@ impl Store {
         &self,
         id: &LicenseId,
         entitlement: &Entitlement,
-        now: u64,
+        act: Act,
     ) -> Result<Facts, StoreError> {
         let mut transaction = self.write().await?;
         let mut facts = facts!(&mut *transaction, id, "").ok_or(StoreError::NotFound)?;
@@ -105,7 +109,8 @@ impl Store {
                 .bind(entitlement.as_str())
                 .execute(&mut *transaction)
                 .await?;
-            tell(&mut transaction, id, Event::EntitlementDetached, entitlement.as_str(), now).await?;
+            tell(&mut transaction, id, Event::EntitlementDetached, entitlement.as_str(), act.at).await?;
+            crate::audit::append(&mut transaction, act).await?;
         }
         transaction.commit().await?;
         Ok(facts)
