@@ -245,9 +245,13 @@ fn bytes32(text: &str) -> Result<[u8; 32], Problem> {
 
 async fn describe(State(shared): State<Shared>) -> Result<Json<NodeDescription>, Problem> {
     let enrolment = shared.node.enrolled().ok_or_else(not_enrolled)?;
+    let ak_name = names::hex(shared.node.keys.enclave.name().as_bytes()).parse().map_err(|_| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the attestation key has another hash")
+    })?;
     Ok(Json(NodeDescription {
         node: enrolment.node,
         level: enrolment.level,
+        ak_name,
         log_events: lock(&shared.node.journal).log().count(),
         verdict_expires: shared.node.current_verdict().map(|verdict| verdict.expires),
     }))

@@ -112,6 +112,8 @@ pub struct NodeDescription {
     pub node: SpiffeId,
     /// Level of the EK's trust anchor, as the verifier said at enrolment.
     pub level: Level,
+    /// TPM name of the attestation key that signs for enclaves: what a licence is locked to.
+    pub ak_name: licensing::AkName,
     /// Enclave-log events so far.
     pub log_events: u64,
     /// Unix seconds at which the current verdict ends; absent while there is none.

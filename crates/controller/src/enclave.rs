@@ -10,8 +10,8 @@ use std::sync::Arc;
 use lifecycle::{Event, Life, State};
 use names::EnclaveId;
 use server::Tasks;
-use store::{Claim, Desired, Enclave as Row, Note, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use store::{Claim, Desired, Enclave as Row, LicenseStop, Note, StoreError};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::operations::{Attempt, Failed, Parts, Started, exit_failed, failed, now};
@@ -39,16 +39,18 @@ enum Command {
 #[derive(Clone)]
 pub(crate) struct Enclave {
     commands: mpsc::Sender<Command>,
+    license: watch::Sender<Option<LicenseStop>>,
 }
 
 impl Enclave {
     /// Starts the task. `working` is held until it has ended.
     pub(crate) fn follow(id: EnclaveId, parts: Arc<Parts>, tasks: &Tasks, working: mpsc::Sender<()>) -> Self {
         let (commands, queue) = mpsc::channel(WAITING);
+        let (license, licensed) = watch::channel(None);
         let stopping = tasks.stopping();
         tasks.spawn(async move {
-            let mut keeper =
-                Keeper { id, parts, queue, live: None, stages: Stages::new(), born: Instant::now() };
+            let (stages, born) = (Stages::new(), Instant::now());
+            let mut keeper = Keeper { id, parts, queue, license: licensed, live: None, stages, born };
             tokio::select! {
                 () = keeper.work() => {}
                 () = stopping => {}
@@ -56,7 +58,7 @@ impl Enclave {
             keeper.end_with_the_controller().await;
             drop(working);
         });
-        Self { commands }
+        Self { commands, license }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unstartable> {
@@ -76,6 +78,11 @@ impl Enclave {
         self.ask(|done| Command::Settle { reason, done }).await
     }
 
+    /// Its licence will stop it, or will not any more.
+    pub(crate) fn license(&self, stop: Option<LicenseStop>) {
+        self.license.send_if_modified(|known| std::mem::replace(known, stop) != stop);
+    }
+
     /// Ends what runs and writes nothing.
     pub(crate) async fn surrender(&self) -> Result<Where, Unstartable> {
         self.ask(Command::Surrender).await
@@ -86,6 +93,7 @@ struct Keeper {
     id: EnclaveId,
     parts: Arc<Parts>,
     queue: mpsc::Receiver<Command>,
+    license: watch::Receiver<Option<LicenseStop>>,
     live: Option<Live>,
     stages: Stages,
     born: Instant,
@@ -94,6 +102,7 @@ struct Keeper {
 enum Happened {
     Command(Option<Command>),
     Ended(Failed),
+    Licensed,
     Used,
     Time,
 }
@@ -114,6 +123,7 @@ impl Keeper {
                         command = self.queue.recv() => Happened::Command(command),
                         exit = live.instance.ended() => Happened::Ended(exit_failed(exit, live.instance.cause())),
                         Ok(()) = live.activity.changed() => Happened::Used,
+                        Ok(()) = self.license.changed() => Happened::Licensed,
                         () = at(next) => Happened::Time,
                     }
                 }
@@ -122,6 +132,7 @@ impl Keeper {
                 Happened::Command(None) => return,
                 Happened::Command(Some(command)) => self.obey(command).await,
                 Happened::Ended(failed) => self.ended_by_itself(failed).await,
+                Happened::Licensed => self.look_at_the_license().await,
                 Happened::Used | Happened::Time => self.look_at_the_clock().await,
             }
         }

@@ -64,7 +64,7 @@ pub(crate) fn failed(reason: Reason, message: impl Into<String>) -> Failed {
     Failed { reason, cause: None, message: message.into() }
 }
 
-fn store_failed(error: &StoreError) -> Failed {
+pub(crate) fn store_failed(error: &StoreError) -> Failed {
     match error {
         StoreError::WrongState => failed(Reason::Cancelled, "it was stopped while it started"),
         StoreError::ClaimLost => failed(Reason::TakenOver, "another controller has taken it over"),
@@ -76,7 +76,7 @@ fn driver_failed(reason: Reason, error: &DriverError) -> Failed {
     failed(reason, chain(error)).because(error.cause())
 }
 
-fn agent_failed(error: &CallError) -> Failed {
+pub(crate) fn agent_failed(error: &CallError) -> Failed {
     match error {
         CallError::Refused { code, .. } if code == LOG_FULL => failed(Reason::LogFull, chain(error)),
         CallError::Refused { code, .. } => failed(Reason::NotAnnounced, chain(error)).because(Some(code)),
@@ -147,6 +147,7 @@ impl Parts {
             Ok::<_, Failed>(())
         };
         stage(Event::Begin, "prepare", "making the measured copy of the app's file system", 10).await?;
+        self.check_license(row).await?;
         let plan = self.plan(row, claim).await?;
         self.config.failpoint(Failpoint::AfterRow);
         let copied = self.driver.prepare(&plan).await;

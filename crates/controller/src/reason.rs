@@ -41,6 +41,8 @@ pub enum Reason {
     NotRemoved,
     /// Another controller has taken it over.
     TakenOver,
+    /// The licence is locked to another node.
+    LicenseNode,
     /// The enclave log is nearly full: the node has to be restarted before anything new starts.
     LogFull,
 }
@@ -80,6 +82,7 @@ impl Reason {
             Self::NotStopped => "not-stopped",
             Self::NotRemoved => "not-removed",
             Self::TakenOver => "taken-over",
+            Self::LicenseNode => "license-node",
             Self::LogFull => "log-full",
         }
     }
@@ -114,6 +117,7 @@ impl Reason {
             Self::NotStopped => "it did not end, not even by force",
             Self::NotRemoved => "it could not be removed",
             Self::TakenOver => "another controller has taken it over",
+            Self::LicenseNode => "its licence is locked to another node",
             Self::LogFull => {
                 "the node's enclave log is nearly full, and nothing new starts before the node does"
             }

@@ -14,7 +14,7 @@ use proto::v1::{
     WatchRoutesRequest,
 };
 use server::Tasks;
-use store::Store;
+use store::{LicenseStop, Store};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -76,9 +76,7 @@ pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
     let rpc = ControllerServer::new(service.clone());
     let router = proto::server().add_service(rpc);
     proto::serve("controller", router, incoming, tasks);
-    let enclaves = service.clone();
-    let (store, warning) = (parts.store.clone(), parts.config.settings.licenses.warning);
-    tasks.spawn_cancellable(crate::licences::follow(store, warning, move |id| enclaves.enclave(id)));
+    tasks.spawn_cancellable(crate::licences::follow(service.clone()));
     tasks.spawn_cancellable(rounds::beat(service.clone(), others));
     tasks.spawn_cancellable(rounds::sweep(service));
     tasks.spawn(sign_off(parts, tasks.stopping(), all_ended));
@@ -114,6 +112,15 @@ impl Service {
         let mut enclaves = self.enclaves.lock().unwrap_or_else(PoisonError::into_inner);
         let follow = || Enclave::follow(id, Arc::clone(&self.parts), &self.tasks, self.working.clone());
         enclaves.entry(id).or_insert_with(follow).clone()
+    }
+
+    /// Lets each enclave here know whether its licence will stop it.
+    pub(crate) fn tell_of_licenses(&self, stops: &[LicenseStop]) {
+        let stops: HashMap<_, _> = stops.iter().map(|stop| (stop.enclave, *stop)).collect();
+        let enclaves = self.enclaves.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, enclave) in enclaves.iter() {
+            enclave.license(stops.get(id).copied());
+        }
     }
 
     /// Lets the task of an enclave end whose row is gone.

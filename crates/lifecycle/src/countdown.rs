@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Seconds before the end at which it is told; shorter times are warned of at a half and at a tenth.
+/// Seconds before the end at which it is told; shorter times are warned of at a half and at a tenth. A stop that a licence sets is told at once
+/// and at the second of them.
 pub const WARNINGS: [u64; 2] = [300, 60];
 
 /// Why an enclave is stopped by itself.
@@ -130,13 +131,13 @@ impl Countdown {
     }
 
     fn warnings(&self, reason: StopReason) -> [u64; 2] {
+        let [early, late] = WARNINGS;
         let whole = match reason {
             StopReason::Idle => self.bounds.idle,
             StopReason::MaxAge => self.bounds.age,
-            StopReason::License => None,
+            StopReason::License => return [u64::MAX, late],
         };
         let whole = whole.unwrap_or(u64::MAX);
-        let [early, late] = WARNINGS;
         [early.min(whole / 2), late.min(whole / 10)]
     }
 }

@@ -25,15 +25,19 @@ pub(super) struct Live {
     pub(super) claim: Claim,
     pub(super) activity: watch::Receiver<Instant>,
     countdown: Countdown,
+    /// Why its licence will stop it.
+    license: Option<&'static str>,
     idle: Option<u64>,
     shown: Option<(u64, StopReason)>,
     _room: Room,
 }
 
 impl Live {
-    /// When there is something to do next.
+    /// When there is something to do next. A licence's stop comes from the round that looks at the licences: here it is only told.
     pub(super) fn next(&self, born: Instant) -> Option<Instant> {
-        self.countdown.next().map(|at| born + Duration::from_secs(at))
+        let next = self.countdown.next()?;
+        let elsewhere = self.countdown.ends() == Some((next, StopReason::License));
+        (!elsewhere).then(|| born + Duration::from_secs(next))
     }
 
     /// Whether the end has moved by so much that it is to be shown.
@@ -61,11 +65,24 @@ impl Keeper {
             host,
             claim: *claim,
             countdown: Countdown::new(bounds, self.clock()),
+            license: None,
             idle: row.idle_timeout,
             shown: None,
             _room: room,
         });
         self.show().await;
+        self.look_at_the_license().await;
+    }
+
+    /// Shows and tells when its licence stops it, or that it does not any more.
+    pub(super) async fn look_at_the_license(&mut self) {
+        let clock = self.clock();
+        let stop = *self.license.borrow_and_update();
+        let Some(live) = &mut self.live else { return };
+        live.license = stop.map(|stop| stop.why.as_str());
+        let at = stop.map(|stop| clock.saturating_add(stop.at.saturating_sub(now())));
+        live.countdown = live.countdown.force(at);
+        self.look_at_the_clock().await;
     }
 
     /// Counts activity, warns, and stops what has had its time.
@@ -75,15 +92,15 @@ impl Keeper {
         let used = live.activity.borrow_and_update().saturating_duration_since(born).as_secs();
         let (countdown, warning) = live.countdown.active(used).warning(now);
         live.countdown = countdown;
-        let claim = live.claim;
-        if let Some(reason) = countdown.over(now) {
-            return self.stop_by_itself(&claim, reason).await;
+        let (claim, license) = (live.claim, live.license);
+        match countdown.over(now) {
+            Some(reason @ (StopReason::Idle | StopReason::MaxAge)) => {
+                return self.stop_by_itself(&claim, reason).await;
+            }
+            Some(StopReason::License) | None => {}
         }
         if let Some((left, reason)) = warning {
-            let message =
-                format!("it will be stopped in {left} s ({}); `extend` it to keep it", reason.as_str());
-            let reason = Some(reason.as_str().to_owned());
-            let note = Note { reason, ..Note::stage("warning", &message, 100) };
+            let note = warning_note(left, reason, license);
             if let Err(error) = self.parts.store.tell(&self.id, &claim, &note, crate::operations::now()).await
             {
                 tracing::warn!(enclave = %self.id, error = %server::telemetry::chain(&error), "no warning");
@@ -126,4 +143,14 @@ impl Keeper {
         }
         live.shown = ends;
     }
+}
+
+fn warning_note(left: u64, reason: StopReason, license: Option<&str>) -> Note {
+    let code = reason.as_str();
+    let message = match (reason, license) {
+        (StopReason::License, Some(why)) => format!("it will be stopped in {left} s by its licence ({why})"),
+        _ => format!("it will be stopped in {left} s ({code}); `extend` it to keep it"),
+    };
+    let cause = license.filter(|_| reason == StopReason::License).map(str::to_owned);
+    Note { reason: Some(code.to_owned()), cause, ..Note::stage("warning", &message, 100) }
 }

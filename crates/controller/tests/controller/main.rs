@@ -5,5 +5,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod crashes;
+mod licences;
 mod starts;
 mod world;

@@ -8,20 +8,29 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use api::enclaves::State;
-use controller::{Config, Failpoint};
+use controller::{Config, Failpoint, Licenses};
+use licensing::{LicenseId, Plan};
 use names::{Digest, EnclaveId};
 use packing::Blobs;
 use proto::v1::controller_client::ControllerClient;
 use proto::v1::{
     DeleteEnclaveRequest, RouteTable, Stage, StartEnclaveRequest, StopEnclaveRequest, WatchRoutesRequest,
 };
+use serde_json::json;
 use server::Tasks;
-use store::{DatabaseUrl, NewApp, NewEnclave, Quota, Store, User, UserId};
+use store::{DatabaseUrl, Licensing, NewApp, NewEnclave, Quota, Store, User, UserId};
 use tokio_stream::StreamExt;
 use workload::{Endpoint, Entry, Manifest, ManifestParts, Resources};
 
 pub const HOST: &str = "web-alice.enclaves.localhost";
 pub const CONTENT: &[u8] = b"#!/bin/true\n";
+
+/// The licence of licensed worlds.
+pub const LICENSE: LicenseId = LicenseId::from_bytes([7; 16]);
+/// The attestation key of the stand-in agent's node.
+pub const NODE: &str = "000b1111111111111111111111111111111111111111111111111111111111111111";
+/// Seconds between the announcement of a licence's stop and the stop.
+pub const WARNING: u64 = 4;
 
 /// A facade that is ready and ends when it is asked to.
 pub const GOOD: &str = "echo ready; exec cat > /dev/null";
@@ -55,6 +64,15 @@ pub fn id() -> EnclaveId {
 impl World {
     /// A world whose facade does this; nothing runs in it yet.
     pub async fn new(facade: &str) -> Self {
+        Self::under(facade, Licensing::Off).await
+    }
+
+    /// The same, where the enclave has its place on [`LICENSE`].
+    pub async fn licensed(facade: &str) -> Self {
+        Self::under(facade, Licensing::Required).await
+    }
+
+    async fn under(facade: &str, licensing: Licensing) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["apps", "enclaves", "run"] {
@@ -66,7 +84,7 @@ impl World {
         world.write_facade(facade);
         let manifest = manifest();
         Blobs::open_dir(world.path("blobs")).unwrap().put(&Digest::of(CONTENT), CONTENT).unwrap();
-        fill(&world.store().await, &manifest).await;
+        fill(&world.store().await, &manifest, licensing).await;
         world
     }
 
@@ -203,7 +221,7 @@ pub fn config(dir: &Path, dangerous_failpoint: Option<Failpoint>) -> Config {
         uid_base: controller::DEFAULT_UID_BASE,
         dangerous_unisolated_apps: false,
         node: "local".into(),
-        settings: controller::Settings::default(),
+        settings: controller::Settings { licenses: Licenses { warning: WARNING }, ..Default::default() },
         dangerous_failpoint,
     }
 }
@@ -228,7 +246,7 @@ fn manifest() -> Manifest {
     parts.try_into().unwrap()
 }
 
-async fn fill(store: &Store, manifest: &Manifest) {
+async fn fill(store: &Store, manifest: &Manifest, licensing: Licensing) {
     let user = UserId::from_bytes([1; 16]);
     let account = User {
         id: user,
@@ -264,7 +282,18 @@ async fn fill(store: &Store, manifest: &Manifest) {
         max_age: None,
         created_at: 1,
     };
-    store.create_enclave(&enclave, Quota::default()).await.unwrap();
+    if licensing == Licensing::Required {
+        issue(store, &user).await;
+    }
+    store.create_enclave(&enclave, Quota { licensing, ..Quota::default() }).await.unwrap();
+}
+
+async fn issue(store: &Store, holder: &UserId) {
+    let terms = json!({"seats": 1, "enclaves": 1, "entitlements": ["hello"]});
+    let terms = serde_json::from_value(terms).unwrap();
+    let plan = Plan { code: "team".parse().unwrap(), terms, created_at: 1, retired_at: None };
+    store.create_plan(&plan, store::Event::default()).await.unwrap();
+    store.issue_license(LICENSE, &plan.code, holder, None, store::Event::default()).await.unwrap();
 }
 
 /// The stand-in agent: remembers method and path, refuses nothing.
@@ -279,6 +308,12 @@ pub fn listen(socket: &Path, calls: Arc<Mutex<Vec<String>>>) {
             calls.lock().unwrap().push(answer(stream.unwrap()).replace(&id, "ID"));
         }
     });
+}
+
+fn node() -> serde_json::Value {
+    let trust_domain: names::TrustDomain = "sealwright.internal".parse().unwrap();
+    let node = trust_domain.part(names::Part::Gateway).to_string();
+    json!({"node": node, "level": "simulated", "ak_name": NODE, "log_events": 0})
 }
 
 fn answer(mut stream: UnixStream) -> String {
@@ -297,7 +332,9 @@ fn answer(mut stream: UnixStream) -> String {
         }
     }
     reader.take(length).read_to_end(&mut Vec::new()).unwrap();
-    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    let body = if first.starts_with("GET /v1/node ") { node().to_string() } else { "{}".to_owned() };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes()).unwrap();
     let call = first.trim_end().trim_end_matches(" HTTP/1.1");
     call.to_owned()
 }
