@@ -2,6 +2,7 @@
 
 mod accounts;
 mod calls;
+mod licenses;
 mod sessions;
 
 use std::time::Duration;
@@ -32,6 +33,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("sealwright/", env!(
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub use accounts::{DeviceRefusal, WaitingDevice};
+pub use licenses::{LicenseAct, Licenses};
 
 /// What a user signs in with.
 pub struct SignIn {

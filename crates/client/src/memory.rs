@@ -1,6 +1,6 @@
 //! What a user's client has seen before: which version an enclave was made with, whose signature counts for an app.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::names::{Digest, EnclaveId};
 use appraisal::{Reference, Source};
@@ -110,6 +110,9 @@ pub struct Memory {
     publishers: BTreeMap<AppName, PublisherPin>,
     measured: BTreeMap<Digest, Measured>,
     newest: BTreeMap<AppName, Signed>,
+    /// Public keys that sign licence files, 32 bytes each.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    license_keys: BTreeSet<Digest>,
 }
 
 impl Memory {
@@ -239,6 +242,16 @@ impl Memory {
             }
             None => {}
         }
+    }
+
+    /// The public keys whose licence files count.
+    pub(crate) fn license_keys(&self) -> impl Iterator<Item = &Digest> {
+        self.license_keys.iter()
+    }
+
+    /// The licence files of these keys count from now on, and of no others.
+    pub(crate) fn accept_license_keys(&mut self, keys: impl Iterator<Item = Digest>) {
+        self.license_keys = keys.take(licensing::MAX_KEYS).collect();
     }
 
     /// On whose word a signed digest counts: the user's own measurement before a signature.

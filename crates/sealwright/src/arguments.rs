@@ -5,6 +5,7 @@ mod auth;
 mod context;
 mod enclave;
 mod examples;
+mod license;
 mod parse;
 mod raw;
 mod typed;
@@ -19,8 +20,9 @@ use raw::{Raw, RawApp, RawBackup, RawGlobals, RawOutput, RawTrust, RawVerb};
 pub(crate) use typed::{
     Admin, App, Auth, Backup, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting,
     ContextVerb, CreateContext, Database, DemoOptions, DoorPlace, Enclave, Follow, Globals, Invocation,
-    Method, Moment, Output, Part, PasswordSource, Revoke, ServiceMode, ServiceOptions, Shell, Simulated,
-    Totp, Tpm, TrustOptions, UpOptions, UserChoice, VerifyFile, VersionChoice, Wait,
+    License, Licenses, Method, Moment, Output, Part, PasswordSource, Plans, Revoke, ServiceMode,
+    ServiceOptions, Shell, Simulated, Totp, Tpm, TrustOptions, UpOptions, UserChoice, VerifyFile,
+    VersionChoice, Wait,
 };
 
 /// The whole command line as clap knows it, with its examples.
@@ -97,6 +99,7 @@ fn command(verb: RawVerb) -> Result<Command, clap::Error> {
         RawVerb::Auth(raw) => Command::Auth(auth::read(raw)),
         RawVerb::App(raw) => Command::App(app(raw)),
         RawVerb::Enclave(raw) => Command::Enclave(enclave::read(raw)),
+        RawVerb::License(raw) => Command::License(license::read(raw)),
         RawVerb::Demo(raw) => Command::Demo(DemoOptions { data: raw.data }),
         RawVerb::Verify(raw) => {
             Command::Verify(VerifyFile { file: raw.file, at: raw.at, trust: trust(raw.trust) })

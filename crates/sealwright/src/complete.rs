@@ -86,6 +86,17 @@ pub(crate) fn apps() -> Vec<CompletionCandidate> {
     )
 }
 
+/// Licences, those that the server lists.
+pub(crate) fn licenses() -> Vec<CompletionCandidate> {
+    names(
+        async |mut gateway| {
+            let list = gateway.licenses(client::Licenses::Own).await.ok()?;
+            Some(list.licenses.into_iter().map(|license| license.id.to_string()).collect())
+        },
+        |_| Vec::new(),
+    )
+}
+
 fn names(
     live: impl AsyncFnOnce(Gateway) -> Option<Vec<String>>,
     remembered: impl Fn(&client::Memory) -> Vec<String>,

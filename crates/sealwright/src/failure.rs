@@ -39,6 +39,12 @@ impl Failure {
         self
     }
 
+    /// Adds a stable code.
+    pub(crate) fn coded(mut self, code: &str) -> Self {
+        self.code = Some(code.to_owned());
+        self
+    }
+
     /// The text for standard error; the last line ends with a line feed.
     pub(crate) fn render(&self) -> String {
         let mut text = format!("error: {}\n", tame(&self.what));
@@ -103,6 +109,9 @@ fn what(error: &Error) -> String {
 /// The causes.
 fn whys(error: &Error) -> Vec<String> {
     let mut whys = Vec::new();
+    if let Error::Problem(problem) = error {
+        whys.extend(problem.validation.as_ref().map(|code| format!("the licences say {code}")));
+    }
     if let Error::Refused(report) = error {
         let failed = report.checks.iter().filter(|check| check.result == client::CheckResult::Fail);
         whys.extend(failed.map(|check| check.detail.clone()));
@@ -184,6 +193,9 @@ fn problem_step(problem: &api::Problem) -> Option<String> {
         }
         Code::SecondFactorInvalid => "wait for the next code of your app; each works once",
         Code::TooManyAttempts => "wait; attempts are counted per account and per address",
+        Code::LicenseRefused => {
+            "sealwright license list; an admin issues one: sealwright admin licenses issue --plan PLAN --holder NAME"
+        }
         Code::QuotaExceeded => "sealwright enclave delete NAME",
         Code::VersionConflict => "give the changed app a new `version` in its app.yaml",
         Code::Busy | Code::DatabaseUnavailable => "try again in a moment",

@@ -8,6 +8,7 @@ pub(crate) mod connect;
 pub(crate) mod context;
 pub(crate) mod doctor;
 pub(crate) mod enclave;
+mod license;
 mod request;
 pub(crate) mod setting;
 mod verify;
@@ -28,6 +29,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Command::Auth(verb) => auth::run(&globals, verb).await,
         Command::App(verb) => app::run(&globals, verb).await,
         Command::Enclave(verb) => enclave::run(&globals, verb).await,
+        Command::License(verb) => license::run(&globals, verb).await,
         Command::Verify(options) => verify::file(&globals, &options),
         Command::Context(verb) => context::run(&globals, verb),
         Command::Backup(verb) => backup::run(&globals, verb).await,
@@ -73,6 +75,7 @@ pub(crate) fn after_interruption(command: &Command) -> Option<String> {
         | Command::Auth(_)
         | Command::App(_)
         | Command::Enclave(_)
+        | Command::License(_)
         | Command::Verify(_)
         | Command::Context(_)
         | Command::Demo(_)

@@ -1,8 +1,8 @@
 //! `admin`: from what was typed to what is meant.
 
-use super::confirmation;
 use super::raw::{RawAdmin, RawDatabase};
 use super::typed::{Admin, Database};
+use super::{confirmation, license};
 
 pub(super) fn read(raw: RawAdmin) -> Admin {
     match raw {
@@ -11,6 +11,8 @@ pub(super) fn read(raw: RawAdmin) -> Admin {
         RawAdmin::Users => Admin::Users,
         RawAdmin::Disable { name, yes } => Admin::Disable { name, confirmation: confirmation(yes) },
         RawAdmin::Enable { name } => Admin::Enable { name },
+        RawAdmin::Plans(raw) => Admin::Plans(license::plans(raw)),
+        RawAdmin::Licenses(raw) => Admin::Licenses(license::licenses(raw)),
         RawAdmin::Audit => Admin::Audit,
     }
 }

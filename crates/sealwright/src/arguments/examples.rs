@@ -1,5 +1,7 @@
 //! Examples that every help begins with. A test reads each of them as a command line.
 
+mod licenses;
+
 use clap::Command;
 
 /// A verb's path and its examples: a command line, and what it does.
@@ -211,13 +213,17 @@ const EXAMPLES: &[Examples] = &[
     (&["facade"], &[("facade --config launch.yaml --check-config", "shows what it would run with")]),
 ];
 
+fn all() -> impl Iterator<Item = &'static Examples> {
+    EXAMPLES.iter().chain(licenses::EXAMPLES)
+}
+
 /// The command line with its examples in every help.
 pub(super) fn illustrated(command: Command) -> Command {
     illustrate(command, &mut Vec::new())
 }
 
 fn illustrate(command: Command, path: &mut Vec<String>) -> Command {
-    let found = EXAMPLES.iter().find(|(verb, _)| verb.iter().eq(path.iter()));
+    let found = all().find(|(verb, _)| verb.iter().eq(path.iter()));
     let command = match found {
         Some((_, examples)) => command.before_help(text(examples)).help_template(TEMPLATE),
         None => command,
@@ -260,14 +266,14 @@ mod tests {
         let mut verbs = Vec::new();
         leaves(&Raw::command(), &[], &mut verbs);
         for verb in &verbs {
-            assert!(EXAMPLES.iter().any(|(path, _)| path.iter().eq(verb.iter())), "{verb:?}");
+            assert!(all().any(|(path, _)| path.iter().eq(verb.iter())), "{verb:?}");
         }
-        assert_eq!(EXAMPLES.len(), verbs.len());
+        assert_eq!(all().count(), verbs.len());
     }
 
     #[test]
     fn every_example_is_a_command_line_of_its_verb() {
-        for (path, examples) in EXAMPLES {
+        for (path, examples) in all() {
             for (line, _) in *examples {
                 let words = std::iter::once("sealwright").chain(line.split_whitespace());
                 let read = super::super::read(words.map(Into::into), Default::default());

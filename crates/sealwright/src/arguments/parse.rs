@@ -52,6 +52,27 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Longest time of a plan: ten years.
+const LONGEST_SPAN: u64 = 10 * 366 * 86_400;
+
+/// `90s`, `5m`, `12h` or `30d`, up to ten years.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time like 90s, 5m, 12h or 30d, ten years at most".to_owned();
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    match seconds {
+        Some(seconds) if (1..=LONGEST_SPAN).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(_) | None => Err(wrong()),
+    }
+}
+
 /// Unix seconds, or `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339, section 5.6, UTC and whole seconds only).
 pub(crate) fn moment(text: &str) -> Result<Moment, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -89,6 +110,15 @@ mod tests {
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         for bad in ["", "0", "s", "1d", "25h", "-1", "18446744073709551615h"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_span_has_a_unit_and_may_be_years() {
+        assert_eq!(span("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!(span("12h"), Ok(Duration::from_secs(43_200)));
+        for bad in ["", "0d", "d", "5", "-1d", "4000d", "1y", "18446744073709551615d"] {
+            assert!(span(bad).is_err(), "{bad}");
         }
     }
 

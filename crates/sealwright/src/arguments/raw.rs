@@ -6,6 +6,7 @@ mod auth;
 mod backup;
 mod context;
 mod enclave;
+mod license;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,9 @@ pub(crate) use auth::{RawAuth, RawPassword, RawTotp};
 pub(crate) use backup::RawBackup;
 pub(crate) use context::{RawContext, RawCreateContext, RawSetting};
 pub(crate) use enclave::{RawConnect, RawEnclave, RawWait};
+pub(crate) use license::{
+    RawExpiration, RawLicense, RawLicenseFile, RawLicenses, RawPlans, RawTerms, RawValidate,
+};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -75,6 +79,9 @@ pub(crate) enum RawVerb {
     /// Create enclaves, verify them, ask them
     #[command(subcommand)]
     Enclave(RawEnclave),
+    /// See what your licences allow, and take a file of one that verifies without the server
+    #[command(subcommand)]
+    License(RawLicense),
     /// Tell the whole story on this machine: what is proved, and every refusal, by real attempts
     Demo(RawDemo),
     /// Judge a saved evidence file, without a server

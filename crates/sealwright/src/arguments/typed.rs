@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::licenses::{CheckOut, CreatePlan, IssueLicense, Validate};
 use client::contexts::ContextName;
-use client::{EnclaveName, Endpoint, UserName};
+use client::{EnclaveName, Endpoint, LicenseAct, UserName};
+use licensing::{AkName, Entitlement, LicenseId, PlanCode};
 use names::{Digest, Level, TrustDomain};
 use store::DatabaseUrl;
 use workload::{AppName, AppVersion};
@@ -62,6 +64,7 @@ pub(crate) enum Command {
     Auth(Auth),
     App(App),
     Enclave(Enclave),
+    License(License),
     Verify(VerifyFile),
     Context(ContextVerb),
     Demo(DemoOptions),
@@ -144,7 +147,44 @@ pub(crate) enum Admin {
     Users,
     Disable { name: UserName, confirmation: Confirmation },
     Enable { name: UserName },
+    Plans(Plans),
+    Licenses(Licenses),
     Audit,
+}
+
+/// What admins do with plans.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Plans {
+    List,
+    Show { code: PlanCode },
+    Create(CreatePlan),
+    Retire { code: PlanCode },
+}
+
+/// What admins do with licences.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Licenses {
+    List,
+    Show { id: LicenseId },
+    Events { id: LicenseId },
+    Issue(IssueLicense),
+    Change { id: LicenseId, act: LicenseAct, confirmation: Confirmation },
+    RotateKey,
+}
+
+/// What users do with licences.
+#[derive(Debug, PartialEq)]
+pub(crate) enum License {
+    List,
+    Show { id: LicenseId },
+    Events { id: LicenseId },
+    Validate { id: LicenseId, scope: Validate },
+    CheckIn { id: LicenseId },
+    Heartbeat { id: LicenseId, enclave: EnclaveName },
+    File { id: LicenseId, to: PathBuf, asked: CheckOut },
+    Verify { file: PathBuf, node: Option<AkName>, app: Option<Entitlement> },
+    Keys,
+    AcceptKeys,
 }
 
 /// Where accounts are kept.

@@ -62,6 +62,15 @@ fn a_problem_shows_code_request_and_next_step() {
 }
 
 #[test]
+fn a_start_without_a_licence_says_why_and_who_issues_one() {
+    let mut refused = Problem::new(Code::LicenseRefused, "there is no such license".into(), "r-1".into());
+    refused.validation = Some("NOT_FOUND".into());
+    let text = Failure::from(Error::Problem(Box::new(refused))).render();
+    assert!(text.contains("  why: the licences say NOT_FOUND\n  code: license_refused\n"), "{text}");
+    assert!(text.contains("  next: sealwright license list; an admin issues one:"), "{text}");
+}
+
+#[test]
 fn a_lost_server_shows_the_cause_once() {
     let cause = io::Error::from(io::ErrorKind::ConnectionRefused);
     let at = "the gateway at https://localhost:1".to_owned();

@@ -1,4 +1,6 @@
-//! `admin`: roles at the database itself, accounts through the gateway.
+//! `admin`: roles at the database itself; accounts, plans and licences through the gateway.
+
+mod licenses;
 
 use std::path::Path;
 
@@ -31,6 +33,8 @@ pub(crate) async fn run(globals: &Globals, verb: Admin) -> Result<(), Failure> {
             let account = gateway(globals)?.enable_account(&name).await?;
             show(globals, &account)
         }
+        Admin::Plans(verb) => licenses::plans(globals, &mut gateway(globals)?, verb).await,
+        Admin::Licenses(verb) => licenses::licenses(globals, &mut gateway(globals)?, verb).await,
         Admin::Audit => show_audit(globals, &gateway(globals)?.admin_audit().await?),
     }
 }

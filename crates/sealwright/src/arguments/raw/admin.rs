@@ -6,6 +6,8 @@ use clap::{Args, Subcommand, ValueHint};
 use client::UserName;
 use store::DatabaseUrl;
 
+use super::license::{RawLicenses, RawPlans};
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RawAdmin {
     /// Make an account an admin, at the database itself: no route gives a role
@@ -31,6 +33,12 @@ pub(crate) enum RawAdmin {
     },
     /// Let a disabled account log in again
     Enable { name: UserName },
+    /// What licences are issued on
+    #[command(subcommand)]
+    Plans(RawPlans),
+    /// Issue licences, suspend and revoke them
+    #[command(subcommand)]
+    Licenses(RawLicenses),
     /// The audit log of all accounts, the newest entries
     Audit,
 }
