@@ -5,6 +5,8 @@ Run by hand when a format changes: keys are drawn each time, so the result diffe
 something are named after what they broke and are left alone. Needs Python's `cryptography`.
 """
 
+import base64
+import hashlib
 import json
 import pathlib
 import struct
@@ -185,7 +187,63 @@ def manifests():
     seed("workload_manifest", "socket", json.dumps(socket).encode())
 
 
+def license_files():
+    """Signed by nobody: the target takes every signature."""
+    key = bytes([7]) * 32
+    kid = hashlib.sha256(b"sealwright/license-key/v1" + key).hexdigest()[:16]
+    dataset = {"format": "sealwright/license/v1", "kid": kid, "license": "07" * 16, "plan": "team",
+               "entitlements": ["hello", "notes"], "holder": {"user": "01" * 16, "owner_key": "02" * 32},
+               "node": None, "issued": 1_800_000_000, "expiry": 1_800_003_600, "ttl": 3600}
+    for name, more in (("any-node", {}), ("one-node", {"node": "000b" + "11" * 32})):
+        enc = base64.b64encode(json.dumps({**dataset, **more}, separators=(",", ":")).encode()).decode()
+        sealed = {"enc": enc, "sig": base64.b64encode(bytes(64)).decode(), "alg": "base64+ed25519"}
+        text = base64.b64encode(json.dumps(sealed, separators=(",", ":")).encode()).decode()
+        lines = [text[at: at + 64] for at in range(0, len(text), 64)]
+        block = ["-----BEGIN LICENSE FILE-----", *lines, "-----END LICENSE FILE-----", ""]
+        seed("license_file", name, "\n".join(block).encode())
+
+
+def passkeys():
+    challenge = base64.urlsafe_b64encode(b"0123456789abcdef").rstrip(b"=").decode()
+    for ceremony in ("create", "get"):
+        data = {"type": f"webauthn.{ceremony}", "challenge": challenge, "origin": "https://portal.example",
+                "crossOrigin": False}
+        seed("passkey_client_data", ceremony, json.dumps(data, separators=(",", ":")).encode())
+    # The base point of P-256 (SEC 2, 2.4.2) and that of Ed25519 (RFC 8032, 5.1) are points like others.
+    x = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+    y = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+    p256 = bytes([0xA5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32]) + x + bytes([0x22, 0x58, 32]) + y
+    ed25519 = bytes([0xA4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 32, 0x58]) + bytes([0x66]) * 31
+    rsa = bytes([0xA4, 1, 3, 3, 0x39, 1, 0, 0x20, 0x59, 1, 0]) + bytes([0xC5]) * 256 + b"\x21\x43\1\0\1"
+    for name, key in (("p256", p256), ("ed25519", ed25519), ("rsa", rsa)):
+        seed("passkey_key", name, key)
+        credential = bytes(16) + struct.pack(">H", 12) + b"a credential" + key
+        data = hashlib.sha256(b"portal.example").digest() + b"\x45" + bytes(4) + credential
+        length = b"\x58" + bytes([len(data)]) if len(data) < 256 else b"\x59" + struct.pack(">H", len(data))
+        head = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData"
+        seed("passkey_attestation", name, head + length + data)
+
+
+def id_tokens():
+    encode = lambda data: base64.urlsafe_b64encode(data).rstrip(b"=").decode()  # noqa: E731
+    claims = {"iss": "https://id.example", "sub": "248289761001", "aud": "sealwright", "exp": 1_800_000_600,
+              "iat": 1_800_000_000, "nonce": "a nonce"}
+    for name, more in (("one-audience", {}), ("audiences", {"aud": ["sealwright"], "azp": "sealwright", "nbf": 1})):
+        seed("id_token_claims", name, json.dumps({**claims, **more}).encode())
+    for alg in ("RS256", "ES256", "EdDSA", "none", "HS256"):
+        header = encode(json.dumps({"alg": alg, "kid": "a", "typ": "JWT"}).encode())
+        seed("id_token", alg.lower(), f"{header}.{encode(json.dumps(claims).encode())}.{encode(bytes(64))}".encode())
+    keys = [{"kid": "a", "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "x": encode(bytes([0x58] + [0x66] * 31))},
+            {"kid": "b", "kty": "RSA", "n": encode(bytes([0xC5]) * 256), "e": "AQAB"},
+            {"kid": "c", "kty": "EC", "crv": "P-256", "x": encode(bytes(32)), "y": encode(bytes(32))},
+            {"kid": "d", "kty": "oct", "k": "AA"}]
+    seed("id_token_keys", "each-kind", json.dumps({"keys": keys}).encode())
+
+
 def main():
+    license_files()
+    passkeys()
+    id_tokens()
     made = Maker()
     (FUZZ / "root.der").write_bytes(der(made.root))
     boot_logs()

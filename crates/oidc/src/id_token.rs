@@ -132,11 +132,11 @@ struct Claims {
     nonce: String,
 }
 
-/// Checks a token.
+/// Checks a token: the only way to an [`Identity`].
 ///
 /// # Errors
 /// [`Refused`].
-pub(crate) fn check(token: &str, keys: &Keys, expected: &Expected<'_>) -> Result<Identity, Refused> {
+pub fn check(token: &str, keys: &Keys, expected: &Expected<'_>) -> Result<Identity, Refused> {
     if token.len() > TOKEN_BYTES {
         return Err(Refused::Malformed);
     }

@@ -10,6 +10,6 @@ mod keys;
 mod provider;
 
 pub use fetch::FetchError;
-pub use id_token::{Expected, Identity, Refused};
+pub use id_token::{Expected, Identity, Refused, check as check_id_token};
 pub use keys::{KeyError, Keys};
 pub use provider::{Provider, ProviderConfig, SetupError, SignInError, Started};

@@ -3,6 +3,7 @@
 //!
 //! Not here: the fuzzing engine (the package above) and the seeds (`make_seeds.py`, `corpus/`).
 
+mod accounts;
 mod logs_of_nodes;
 mod statements;
 mod tokens;
@@ -33,6 +34,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "evidence_statement", run: statements::statement },
     Target { name: "evidence_bundle", run: statements::bundle },
     Target { name: "workload_manifest", run: statements::manifest },
+    Target { name: "license_file", run: accounts::license_file },
+    Target { name: "passkey_client_data", run: accounts::passkey_client_data },
+    Target { name: "passkey_attestation", run: accounts::passkey_attestation },
+    Target { name: "passkey_key", run: accounts::passkey_key },
+    Target { name: "id_token", run: accounts::id_token },
+    Target { name: "id_token_claims", run: accounts::id_token_claims },
+    Target { name: "id_token_keys", run: accounts::id_token_keys },
 ];
 
 /// The target of a name.
