@@ -118,6 +118,16 @@ mod tests {
         }
     }
 
+    /// The original's secrets file was UTF-16 with a byte order mark, written by a shell's redirection (portal.md 1.1, defect 11).
+    #[test]
+    fn a_file_in_utf_16_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("up.yaml");
+        let text = "\u{feff}gateway: {licensing: required}\n";
+        std::fs::write(&path, text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+        assert!(server::config::read::<Settings>(&path).is_err());
+    }
+
     #[test]
     fn the_effective_configuration_is_a_configuration_again() {
         let effective = serde_json::to_string(&Settings::default()).unwrap();

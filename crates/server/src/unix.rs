@@ -52,6 +52,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// The original asked nobody who called its inner services (portal.md 1.1, defect 7).
     #[tokio::test]
     async fn the_peer_of_a_connection_is_this_process() {
         let (left, _right) = UnixStream::pair().unwrap();

@@ -75,6 +75,24 @@ fn parts_get_certificates_that_name_them() {
     path::verify(&chain, &[ca.root().clone()], NOW + profile::PART_LIFE, Oid::SERVER_AUTH).unwrap();
 }
 
+/// Every certificate of the original was self-signed, and its CA signed none (portal.md 1.1, defect 5).
+#[test]
+fn no_certificate_is_signed_by_its_own_key_and_every_chain_ends_in_the_ca() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Ca::open(Box::new(LocalKey::generate().unwrap()), folder.path(), domain(), NOW).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Ca::open(Box::new(LocalKey::generate().unwrap()), elsewhere.path(), domain(), NOW).unwrap();
+    for part in [Part::Gateway, Part::Edge, Part::Verifier] {
+        let key = LocalKey::generate().unwrap();
+        let chain = ca.certify_part(&ca.authorize_part(part, key.public_key_spki(), &[]), NOW).unwrap();
+        let leaf = Certificate::from_der(&chain[0]).unwrap();
+        assert!(leaf.verify_signature(&leaf.public_key().unwrap()).is_err());
+        let ends_in =
+            |root: &Certificate| path::verify(&chain, &[root.clone()], NOW, Oid::SERVER_AUTH).is_ok();
+        assert!(ends_in(ca.root()) && !ends_in(other.root()) && !ends_in(&leaf));
+    }
+}
+
 #[test]
 fn an_issuing_key_signs_for_a_day_and_is_replaced() {
     let folder = tempfile::tempdir().unwrap();

@@ -97,6 +97,7 @@ fn a_user_has_no_more_enclaves_than_the_quota() {
     assert_eq!(start.reason(), Some("quota_exceeded"), "{start:#?}");
 }
 
+/// One fixed enclave, name and certificate served everybody of the original (portal.md 1.1, defect 3).
 #[test]
 fn users_with_the_same_names_for_things_have_enclaves_hosts_and_certificates_of_their_own() {
     let world = World::new();

@@ -8,6 +8,7 @@ mod databases;
 mod examples;
 mod failpoints;
 mod killed;
+mod licences;
 mod lifecycle;
 mod nobody;
 mod operations;

@@ -10,6 +10,7 @@ use testbed::{World, listeners};
 /// Longest time for a listener to refuse.
 const REFUSED: Duration = Duration::from_secs(10);
 
+/// The original spoke plain HTTP behind a TLS name, and its inner gRPC was open to the network (portal.md 1.1, defects 2 and 7).
 #[test]
 fn only_gateway_and_edge_listen_and_both_refuse_plain_http() {
     let world = World::new();
