@@ -1,8 +1,10 @@
 //! The twelve defects of the original licensing server (portal.md 1.1), as far as they are about accounts and can be seen from here.
 //!
 //! The others: 3 `testbed::users_with_the_same_names_for_things_have_enclaves_hosts_and_certificates_of_their_own`; 4 also
-//! `tokens::what_facades_read_can_not_sign_tokens`; 5 `pki` and `signer` (chains end in the CA); 7 `server::the_peer_of_a_connection_is_this_process`; 11
-//! `testbed::private_files_are_private`; 12 `enclaves` and `accounts::signing_out_ends_every_token_of_the_session_and_no_other`.
+//! `tokens::what_facades_read_can_not_sign_tokens`; 5 `signer::no_certificate_is_signed_by_its_own_key_and_every_chain_ends_in_the_ca`; 7
+//! `testbed::only_gateway_and_edge_listen_and_both_refuse_plain_http` and `server::the_peer_of_a_connection_is_this_process`; 11
+//! `ensemble::a_file_in_utf_16_is_refused` and `testbed::private_files_are_private`; 12 `enclaves`, `accounts` (sign-out) and
+//! `controller::a_suspended_license_warns_its_enclaves_and_then_stops_them`. docs/threats.md has the whole table.
 
 use std::time::{Duration, Instant};
 
