@@ -7,12 +7,15 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use names::Digest;
 use sha2::Digest as _;
 use workload::MAX_TOTAL_SIZE;
 
 const TEMPORARY: &str = ".incoming-";
+/// What stands before the digest of a blob that may be removed.
+const ASIDE: &str = ".aside-";
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// Why a blob was not stored or not opened.
@@ -85,6 +88,63 @@ impl Blobs {
         digests.iter().filter(|digest| !self.path(digest).exists()).copied().collect()
     }
 
+    /// As [`Blobs::missing`]; and those that are there count as used now, so that [`Blobs::unused_since`] leaves them alone.
+    #[must_use]
+    pub fn wanted(&self, digests: &[Digest]) -> Vec<Digest> {
+        let touch = |digest: &&Digest| {
+            let file = File::open(self.path(digest));
+            file.and_then(|file| file.set_modified(SystemTime::now())).is_err()
+        };
+        digests.iter().filter(touch).copied().collect()
+    }
+
+    /// The blobs that nobody has stored or asked for since.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn unused_since(&self, time: SystemTime) -> Result<Vec<Digest>, BlobError> {
+        let io = |source| BlobError::Io { path: self.dir.clone(), source };
+        let mut unused = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let Ok(digest) = entry.file_name().to_string_lossy().parse::<Digest>() else { continue };
+            if is_older(&entry.path(), time).map_err(io)? {
+                unused.push(digest);
+            }
+        }
+        Ok(unused)
+    }
+
+    /// Takes a blob's name away, so that nobody finds it any more, while its last user is looked for: then
+    /// [`Aside::remove`] it or [`Aside::put_back`]. A crash in between leaves it to [`Blobs::put_all_back`].
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub fn set_aside(&self, digest: &Digest) -> Result<Aside, BlobError> {
+        let (path, aside) = (self.path(digest), self.dir.join(format!("{ASIDE}{digest}")));
+        match fs::rename(&path, &aside) {
+            Ok(()) => Ok(Aside { path, aside }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(BlobError::Missing(*digest)),
+            Err(source) => Err(BlobError::Io { path, source }),
+        }
+    }
+
+    /// Gives back the names that a crash left taken away.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn put_all_back(&self) -> Result<(), BlobError> {
+        let io = |source| BlobError::Io { path: self.dir.clone(), source };
+        for entry in fs::read_dir(&self.dir).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name();
+            if let Some(digest) = name.to_string_lossy().strip_prefix(ASIDE) {
+                Aside { path: self.dir.join(digest), aside: entry.path() }.put_back()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Stores what `reader` gives if it is what `expected` says.
     ///
     /// # Errors
@@ -139,6 +199,56 @@ impl Blobs {
     }
 }
 
+/// Whether a file was last changed before this time; one that is gone was not.
+fn is_older(path: &Path, time: SystemTime) -> io::Result<bool> {
+    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(modified) => Ok(modified < time),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A blob whose name was taken away.
+#[derive(Debug)]
+pub struct Aside {
+    path: PathBuf,
+    aside: PathBuf,
+}
+
+impl Aside {
+    /// Whether nobody had asked for it since, up to the moment when its name was taken away.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn is_unused_since(&self, time: SystemTime) -> Result<bool, BlobError> {
+        is_older(&self.aside, time).map_err(|source| BlobError::Io { path: self.aside.clone(), source })
+    }
+
+    /// Gives the name back.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn put_back(self) -> Result<(), BlobError> {
+        self.gone_is_fine(|aside| fs::rename(&aside.aside, &aside.path))
+    }
+
+    /// Removes the bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`].
+    pub fn remove(self) -> Result<(), BlobError> {
+        self.gone_is_fine(|aside| fs::remove_file(&aside.aside))
+    }
+
+    /// Another program that sweeps the same folder may have been faster.
+    fn gone_is_fine(self, end: impl FnOnce(&Self) -> io::Result<()>) -> Result<(), BlobError> {
+        match end(&self) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            ended => ended.map_err(|source| BlobError::Io { path: self.aside.clone(), source }),
+        }
+    }
+}
+
 /// A blob that is being written; dropped before [`BlobWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct BlobWriter {
@@ -164,15 +274,27 @@ impl BlobWriter {
         self.file.write_all(bytes).map_err(|source| BlobError::Io { path: self.path.clone(), source })
     }
 
+    /// Bytes so far.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether what was written so far has this digest.
+    ///
+    /// # Errors
+    /// [`BlobError::Mismatch`].
+    pub fn check(&self, expected: &Digest) -> Result<(), BlobError> {
+        let found = Digest::from_bytes(self.hash.clone().finalize().into());
+        if found == *expected { Ok(()) } else { Err(BlobError::Mismatch { expected: *expected, found }) }
+    }
+
     /// Checks the digest, syncs, and gives the blob its name.
     ///
     /// # Errors
     /// [`BlobError::Mismatch`], [`BlobError::Io`].
     pub fn finish(mut self, expected: &Digest) -> Result<(), BlobError> {
-        let found = Digest::from_bytes(self.hash.clone().finalize().into());
-        if found != *expected {
-            return Err(BlobError::Mismatch { expected: *expected, found });
-        }
+        self.check(expected)?;
         let target = self.blobs.path(expected);
         let settle = |path: &Path| {
             self.file.sync_all()?;

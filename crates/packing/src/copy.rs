@@ -222,6 +222,17 @@ pub fn remove_copy(target: &Path) -> Result<(), CopyError> {
     make_writable(target).and_then(|()| fs::remove_dir_all(target)).map_err(io)
 }
 
+/// Removes a copy that others may look for: its name goes first, so that after a crash there is no half of it, but what
+/// [`remove_leftovers`] removes.
+///
+/// # Errors
+/// [`CopyError::Io`].
+pub fn discard_copy(target: &Path) -> Result<(), CopyError> {
+    let partial = partial_dir(target)?;
+    fs::rename(target, &partial).map_err(|source| CopyError::Io { path: target.to_owned(), source })?;
+    remove_copy(&partial)
+}
+
 fn make_writable(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(directory)? {

@@ -14,8 +14,10 @@ mod pack;
 mod plan;
 mod spec;
 
-pub use blobs::{BlobError, BlobWriter, Blobs};
-pub use copy::{CopyError, Materialised, materialise, remove_copy, remove_leftovers, rootfs, verify_copy};
+pub use blobs::{Aside, BlobError, BlobWriter, Blobs};
+pub use copy::{
+    CopyError, Materialised, discard_copy, materialise, remove_copy, remove_leftovers, rootfs, verify_copy,
+};
 pub use pack::{Packed, Progress, pack};
 pub use plan::PackError;
 pub use spec::{AppSpec, FileSpec, SpecError};

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use names::Digest;
 use packing::{AppSpec, BlobError, Blobs, CopyError, Materialised, PackError, Packed, SpecError};
@@ -159,6 +160,36 @@ fn a_blob_is_stored_only_under_its_own_digest() {
     blobs.put(&right, &b"hello"[..]).unwrap();
     assert_eq!(blobs.missing(&[right, wrong]), [wrong]);
     assert_eq!(fs::read_dir(dir.path().join("blobs")).unwrap().count(), 1, "nothing half written stays");
+}
+
+#[test]
+fn only_blobs_that_nobody_asked_for_are_unused_and_a_crash_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open_dir(dir.path()).unwrap();
+    let (old, asked) = (Digest::of(b"old"), Digest::of(b"asked"));
+    for content in [b"old".as_slice(), b"asked"] {
+        blobs.put(&Digest::of(content), content).unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(1000);
+        let file = fs::File::open(dir.path().join(Digest::of(content).to_string())).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    let since = SystemTime::now() - Duration::from_secs(500);
+    assert_eq!(blobs.wanted(&[asked, Digest::of(b"never")]), [Digest::of(b"never")]);
+    assert_eq!(blobs.unused_since(since).unwrap(), [old]);
+    // What is set aside is not there; after a crash it is there again.
+    assert!(blobs.set_aside(&old).unwrap().is_unused_since(since).unwrap());
+    assert_eq!(blobs.wanted(&[old]), [old]);
+    blobs.put_all_back().unwrap();
+    assert_eq!(blobs.unused_since(since).unwrap(), [old]);
+    // Asked for in the last moment.
+    assert_eq!(blobs.wanted(&[old]), []);
+    let aside = blobs.set_aside(&old).unwrap();
+    assert!(!aside.is_unused_since(since).unwrap());
+    aside.put_back().unwrap();
+    assert_eq!(blobs.missing(&[old, asked]), []);
+    blobs.set_aside(&old).unwrap().remove().unwrap();
+    assert_eq!(blobs.missing(&[old, asked]), [old]);
+    assert!(blobs.set_aside(&old).is_err());
 }
 
 #[test]
