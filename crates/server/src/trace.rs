@@ -9,9 +9,11 @@
 
 mod context;
 mod layer;
+mod line;
 
 pub use context::{SpanId, TraceContext, TraceId};
 pub use layer::{Record, Recorder, Sink};
+pub use line::LINE_BYTES;
 
 use http::{HeaderMap, HeaderValue};
 use tracing::{Span, info_span};
@@ -37,6 +39,33 @@ pub fn span_for(what: &str, headers: &HeaderMap) -> Span {
         Some(parent) => info_span!("call", trace.parent = parent, what),
         None => info_span!("call", what),
     }
+}
+
+/// A span around work that outlives the request which asked for it: in its trace, as a child of the span that `parent` names (a
+/// `traceparent`), but without keeping that span open.
+#[must_use]
+pub fn span_after(what: &str, parent: Option<&str>) -> Span {
+    let what: String = what.chars().take(WHAT).collect();
+    match parent {
+        Some(parent) => info_span!(parent: None, "work", trace.parent = parent, what),
+        None => info_span!(parent: None, "work", what),
+    }
+}
+
+/// The `traceparent` of the current span as text, for who goes on with its trace later; `None` outside of a trace.
+#[must_use]
+pub fn parent() -> Option<String> {
+    current().map(|context| context.to_string())
+}
+
+/// Hands over a span that another process has finished, as if it had ended here. Nothing where no spans are kept.
+pub fn hand_over(record: Record) {
+    let mut record = Some(record);
+    tracing::dispatcher::get_default(|dispatch| {
+        if let Some((recorder, record)) = dispatch.downcast_ref::<Recorder>().zip(record.take()) {
+            recorder.keep(record);
+        }
+    });
 }
 
 /// The trace that the current span belongs to; `None` outside of one.

@@ -60,6 +60,14 @@ impl FromStr for TraceId {
     }
 }
 
+impl FromStr for SpanId {
+    type Err = NotATraceparent;
+
+    fn from_str(text: &str) -> Result<Self, NotATraceparent> {
+        nonzero(text).map(Self)
+    }
+}
+
 impl FromStr for TraceContext {
     type Err = NotATraceparent;
 

@@ -14,8 +14,8 @@ use tracing_subscriber::registry::LookupSpan;
 use super::{SpanId, TraceContext, TraceId};
 
 /// Attributes kept of one span, and characters of each.
-const ATTRIBUTES: usize = 16;
-const ATTRIBUTE_CHARS: usize = 256;
+pub(super) const ATTRIBUTES: usize = 16;
+pub(super) const ATTRIBUTE_CHARS: usize = 256;
 /// The field of a span that begins a trace, and of one that goes on with a trace of another process.
 const TRACE_ID: &str = "trace.id";
 const TRACE_PARENT: &str = "trace.parent";
@@ -66,6 +66,13 @@ impl Recorder {
     pub fn into_sink(sink: Arc<dyn Sink>) -> Self {
         Self { sink: Some(sink) }
     }
+
+    /// Passes a finished span on.
+    pub(super) fn keep(&self, record: Record) {
+        if let Some(sink) = &self.sink {
+            sink.take(record);
+        }
+    }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
@@ -115,10 +122,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let Some((span, sink)) = context.span(&id).zip(self.sink.as_ref()) else { return };
+        let Some(span) = context.span(&id) else { return };
         let Some(Open(mut record)) = span.extensions_mut().remove::<Open>() else { return };
         record.ended = SystemTime::now();
-        sink.take(record);
+        self.keep(record);
     }
 }
 
@@ -209,6 +216,28 @@ mod tests {
             info_span!("hostile", trace.parent = "00-zz").in_scope(|| ());
         });
         assert_eq!(records, []);
+    }
+
+    /// A request is answered at once and what it began goes on: its span ends with the answer.
+    #[test]
+    fn work_after_a_request_is_in_its_trace_and_does_not_keep_it_open() {
+        let records = recorded(|| {
+            let request = info_span!("request", trace.id = TRACE).entered();
+            let work = trace::span_after("start", trace::parent().as_deref());
+            drop(request);
+            work.in_scope(|| info_span!("copy").in_scope(|| ()));
+        });
+        let [request, copy, work] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!((request.name.as_str(), copy.parent), ("request", Some(work.context.span)));
+        assert_eq!((work.context.trace, work.parent), (request.context.trace, Some(request.context.span)));
+    }
+
+    #[test]
+    fn a_span_of_another_process_goes_where_those_of_this_one_go() {
+        let sent = recorded(|| drop(info_span!("request", trace.id = TRACE)));
+        let line = sent.first().unwrap().to_line().unwrap();
+        let records = recorded(|| trace::hand_over(Record::from_line(&line).unwrap()));
+        assert_eq!(records.first().unwrap().context, sent.first().unwrap().context);
     }
 
     #[test]
