@@ -42,8 +42,9 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The public address.
     pub listen: SocketAddr,
-    /// The controller's Unix socket.
-    pub controller: PathBuf,
+    /// The Unix sockets of the controllers: one, or a list.
+    #[serde(deserialize_with = "server::config::one_or_more")]
+    pub controller: Vec<PathBuf>,
     /// Connections in all.
     #[serde(default = "default_connections")]
     pub connections: usize,
@@ -88,17 +89,20 @@ pub async fn run(config: Config, tasks: Tasks) -> anyhow::Result<()> {
     let edge = Edge::bind(config.listen, config.bounds())
         .await
         .with_context(|| format!("listen on {}", config.listen))?;
-    let routes = follow_controller(&config, &tasks);
+    let routes = follow_controllers(&config, &tasks);
     edge.serve(routes, tasks).await;
     Ok(())
 }
 
-/// The controller's route table as it changes.
+/// The route tables of all controllers as one, as they change.
 #[must_use]
-pub fn follow_controller(config: &Config, tasks: &Tasks) -> watch::Receiver<Routes> {
-    let (table, routes) = watch::channel(Routes::default());
-    let controller = ControllerClient::new(proto::connect(&config.controller));
-    tasks.spawn_cancellable(routes::follow(controller, table));
+pub fn follow_controllers(config: &Config, tasks: &Tasks) -> watch::Receiver<Routes> {
+    let (tables, routes) = routes::Tables::new(config.controller.len());
+    let tables = Arc::new(tables);
+    for (number, socket) in config.controller.iter().enumerate() {
+        let controller = ControllerClient::new(proto::connect(socket));
+        tasks.spawn_cancellable(routes::follow(controller, Arc::clone(&tables), number));
+    }
     routes
 }
 

@@ -338,12 +338,12 @@ async fn the_table_follows_the_controller_and_survives_a_lost_stream() -> io::Re
     });
     let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
-        controller: socket,
+        controller: vec![socket],
         connections: 1,
         connections_per_source: 1,
         half_open: 1,
     };
-    let mut routes = edge::follow_controller(&config, &tasks);
+    let mut routes = edge::follow_controllers(&config, &tasks);
     first.send(Ok(table(&["a.localhost", "b.localhost"]))).await.unwrap();
     let seen = changed(&mut routes).await;
     assert_eq!(seen.socket("a.localhost"), Some(Path::new("/run/a.localhost.sock")));
@@ -357,4 +357,48 @@ async fn the_table_follows_the_controller_and_survives_a_lost_stream() -> io::Re
     assert!(seen.socket("c.localhost").is_some() && seen.socket("b.localhost").is_none());
     assert!(tasks.drain().await);
     Ok(())
+}
+
+/// A second controller takes over what the first one had when it died.
+#[tokio::test]
+async fn the_table_is_made_of_those_of_all_controllers() {
+    let folder = TempDir::new().unwrap();
+    let mut senders = Vec::new();
+    let (mut sockets, mut parts) = (Vec::new(), Vec::new());
+    for name in ["one", "two"] {
+        let socket = folder.path().join(name);
+        let (sender, stream) = mpsc::channel(4);
+        let controller = Tables(tokio::sync::Mutex::new(vec![stream]));
+        let incoming = proto::serve_socket(&socket).unwrap();
+        let tasks = Tasks::new();
+        tasks.spawn_cancellable(async move {
+            let server = tonic::transport::Server::builder().add_service(ControllerServer::new(controller));
+            server.serve_with_incoming(incoming).await.unwrap();
+        });
+        senders.push(sender);
+        sockets.push(socket);
+        parts.push(tasks);
+    }
+    let config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        controller: sockets,
+        connections: 1,
+        connections_per_source: 1,
+        half_open: 1,
+    };
+    let tasks = Tasks::new();
+    let mut routes = edge::follow_controllers(&config, &tasks);
+    senders[0].send(Ok(table(&["a.localhost"]))).await.unwrap();
+    assert!(changed(&mut routes).await.socket("a.localhost").is_some());
+    senders[1].send(Ok(table(&["b.localhost"]))).await.unwrap();
+    let seen = changed(&mut routes).await;
+    assert!(seen.socket("a.localhost").is_some() && seen.socket("b.localhost").is_some());
+    assert!(parts[0].drain().await);
+    let moved = v1::Route { host: "a.localhost".into(), socket: "/elsewhere.sock".into() };
+    senders[1].send(Ok(v1::RouteTable { routes: vec![moved] })).await.unwrap();
+    while routes.borrow_and_update().socket("a.localhost") != Some(Path::new("/elsewhere.sock")) {
+        tokio::time::timeout(Duration::from_secs(10), routes.changed()).await.unwrap().unwrap();
+    }
+    assert!(routes.borrow().socket("b.localhost").is_none());
+    assert!(tasks.drain().await && parts[1].drain().await);
 }

@@ -28,6 +28,7 @@ pub struct Ensemble {
     ready: Ready,
     store: Store,
     readiness: Readiness,
+    log: PathBuf,
     context: PathBuf,
     _lock: File,
 }
@@ -59,7 +60,16 @@ pub async fn start(options: Options, progress: impl Fn(&str)) -> Result<Ensemble
     match started {
         Ok((cell, ready, store)) => {
             let readiness = watched::readiness(&layout, &store);
-            Ok(Ensemble { tasks, cell, ready, store, readiness, context: layout.context(), _lock: lock })
+            Ok(Ensemble {
+                tasks,
+                cell,
+                ready,
+                store,
+                readiness,
+                context: layout.context(),
+                log: layout.agent().join("enclave-log.cel"),
+                _lock: lock,
+            })
         }
         Err(error) => {
             tasks.drain().await;
@@ -124,7 +134,7 @@ async fn start_parts(
     };
     write_context(layout, &cell, &ready)?;
     let (routes, edge_tasks) =
-        (edge::follow_controller(&edge_config(layout, edge.address()), tasks), tasks.clone());
+        (edge::follow_controllers(&edge_config(layout, edge.address()), tasks), tasks.clone());
     tasks.spawn(edge.serve(routes, edge_tasks));
     tasks.spawn(gateway.serve());
     Ok((cell, ready, store))
@@ -168,7 +178,7 @@ async fn bind(
         listen,
         edge: edge.address().to_string(),
         trust_domain: cell.trust_domain.clone(),
-        controller: layout.controller_socket(),
+        controller: vec![layout.controller_socket()],
         blobs: layout.blobs(),
         jwks: layout.jwks(),
         license_key: layout.license_key(),
@@ -198,7 +208,7 @@ fn kept_ports(layout: &Layout) -> Ports {
 fn edge_config(layout: &Layout, listen: SocketAddr) -> edge::Config {
     edge::Config {
         listen,
-        controller: layout.controller_socket(),
+        controller: vec![layout.controller_socket()],
         connections: 4096,
         connections_per_source: 2048,
         half_open: 512,
@@ -275,7 +285,7 @@ impl Ensemble {
     /// # Errors
     /// Where the address or socket can't be had.
     pub async fn show(&self, config: &observe::Config, observed: Observed) -> Result<Option<SocketAddr>> {
-        watched::serve(config, observed, &self.readiness, &self.store, &self.tasks).await
+        watched::serve(config, observed, &self.readiness, &self.store, &self.log, &self.tasks).await
     }
 
     /// Ends everything: enclaves first, then the parts, the TPM last. False when something did not end in time.

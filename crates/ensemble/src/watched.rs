@@ -1,6 +1,6 @@
 //! What an operator's monitoring sees of the ensemble: readiness of each part, and numbers from the database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -22,12 +22,16 @@ pub(crate) async fn serve(
     observed: Observed,
     readiness: &Readiness,
     store: &Store,
+    log: &Path,
     tasks: &Tasks,
 ) -> Result<Option<std::net::SocketAddr>> {
     let listener = Listener::bind(config).await.context("listen for monitoring")?;
     let address = listener.address();
-    let shown =
-        Shown { metrics: observed.metrics, gauges: gauges(store.clone()), readiness: readiness.clone() };
+    let shown = Shown {
+        metrics: observed.metrics,
+        gauges: gauges(store.clone(), log.to_path_buf()),
+        readiness: readiness.clone(),
+    };
     listener.serve(&shown, tasks);
     if let Some(exporter) = observed.exporter {
         tasks.spawn_cancellable(exporter.run());
@@ -84,10 +88,14 @@ fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn gauges(store: Store) -> observe::listener::Gauges {
+fn gauges(store: Store, log: PathBuf) -> observe::listener::Gauges {
     Arc::new(move |metrics: &Metrics| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let (store, metrics) = (store.clone(), metrics.clone());
+        let (store, metrics, log) = (store.clone(), metrics.clone(), log.clone());
         Box::pin(async move {
+            // It ends at 16 MiB, and nothing new starts from nine tenths on.
+            if let Ok(metadata) = tokio::fs::metadata(&log).await {
+                metrics.set("enclave_log", "bytes", metadata.len());
+            }
             match store.counts().await {
                 Ok(counts) => {
                     for count in counts {
