@@ -15,6 +15,15 @@ use crate::profile::Profile;
 use crate::references::{Expected, ReferenceError, Vouched};
 use crate::time;
 
+/// How long an enclave lives; the operator's bounds where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Stopped after so much time without activity.
+    pub idle: Option<Duration>,
+    /// Stopped so much time after its start.
+    pub age: Option<Duration>,
+}
+
 impl Gateway {
     /// Asks for an enclave of a version that its publisher vouches for, and remembers it. It is not yet running then.
     ///
@@ -26,8 +35,22 @@ impl Gateway {
         app: &AppName,
         version: Option<&AppVersion>,
     ) -> Result<(Enclave, Vouched), Error> {
+        self.create_for(name, app, version, Lifetimes::default()).await
+    }
+
+    /// As [`Gateway::create`], with bounds on how long it lives.
+    ///
+    /// # Errors
+    /// As [`Gateway::create`].
+    pub async fn create_for(
+        &mut self,
+        name: &EnclaveName,
+        app: &AppName,
+        version: Option<&AppVersion>,
+        lifetimes: Lifetimes,
+    ) -> Result<(Enclave, Vouched), Error> {
         let vouched = self.vouched(app, version).await?;
-        let enclave = self.create_enclave(name, app, &vouched.version).await?;
+        let enclave = self.create_enclave(name, app, &vouched.version, lifetimes).await?;
         let wanted = vouched.reference.digest;
         if enclave.version_digest != wanted {
             return Err(ReferenceError::CreatedOther { wanted, now: enclave.version_digest }.into());

@@ -28,6 +28,7 @@ pub mod time;
 mod transport;
 
 pub use context::{Anchor, Context, ContextError, Endpoint, Simulated};
+pub use enclaves::Lifetimes;
 pub use error::{AnswerError, CODES, Error, Fault, InputError};
 pub use files::FileError;
 pub use gateway::{DeviceRefusal, Gateway, LicenseAct, Licenses, SignIn, WaitingDevice};

@@ -1,10 +1,13 @@
 //! What a platform must do for enclaves. The process driver is the first; Kubernetes will be the second.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use names::{Digest, EnclaveId};
+use server::trace::TraceContext;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use workload::Manifest;
@@ -28,6 +31,8 @@ pub struct Plan {
     pub host: String,
     /// SHA-256 of the owner's key.
     pub owner: Digest,
+    /// The span that its facade's spans belong into, where the start is traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// How an instance ended.
@@ -49,6 +54,19 @@ pub struct Missing {
     /// Why, in words.
     pub reason: String,
 }
+
+/// The causes that a start may have below its reason; beside these the steps of isolation, the agent's and the signer's codes, and how
+/// the app ended: `exit-N`, `signal-N`, `unknown`.
+pub const CODES: &[&str] = &[
+    "agent-unreachable",
+    "blob-changed",
+    "blob-missing",
+    "control-groups",
+    "disk-full",
+    "folder-closed",
+    "no-user-id",
+    "unknown",
+];
 
 /// Why the platform did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +174,12 @@ pub trait Driver: Send + Sync {
     /// [`DriverError`].
     fn prepare<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<(), DriverError>>;
 
+    /// Removes the copies that nobody has needed for this long, besides these versions; how many. Blocks.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    fn sweep(&self, in_use: &BTreeSet<Digest>, unused: Duration) -> Result<usize, DriverError>;
+
     /// SHA-256 of the facade that it starts.
     ///
     /// # Errors
@@ -185,4 +209,26 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// [`DriverError::File`].
     fn remove(&self, id: &EnclaveId) -> Result<(), DriverError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_a_listed_code() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let digest = Digest::of(b"x");
+        let errors = [
+            DriverError::Spawn(full()),
+            DriverError::Blobs(packing::BlobError::Missing(digest)),
+            DriverError::Blobs(packing::BlobError::TooLarge),
+            DriverError::NoUid,
+            DriverError::Closed { path: PathBuf::from("/root") },
+        ];
+        for error in errors {
+            let cause = error.cause();
+            assert!(cause.is_some_and(|cause| CODES.contains(&cause)), "{error}: {cause:?}");
+        }
+    }
 }

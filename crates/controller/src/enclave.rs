@@ -13,6 +13,7 @@ use server::Tasks;
 use store::{Claim, Desired, Enclave as Row, LicenseStop, Note, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::operations::{Attempt, Failed, Parts, Started, exit_failed, failed, now};
 use crate::reason::Reason;
@@ -163,7 +164,8 @@ impl Keeper {
             Ok((row, claim, room, waiting)) => {
                 self.stages = Stages::new();
                 reply.send(Ok(self.stages.clone())).ok();
-                self.try_start(&row, &claim, room, waiting).await;
+                let span = server::trace::span_after("start enclave", row.trace.as_deref());
+                self.try_start(&row, &claim, room, waiting).instrument(span).await;
             }
         }
     }

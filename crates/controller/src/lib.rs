@@ -26,7 +26,7 @@ mod stages;
 mod starts;
 
 pub use config::{Config, DEFAULT_UID_BASE, Failpoint};
-pub use driver::{Driver, DriverError, Exit, Instance, Plan};
+pub use driver::{CODES as CAUSES, Driver, DriverError, Exit, Instance, Plan};
 pub use process::ProcessDriver;
 pub use reason::Reason;
 pub use service::start;

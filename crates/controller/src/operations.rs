@@ -9,6 +9,7 @@ use names::{Digest, EnclaveId};
 use node_api::{Admin, CallError};
 use server::telemetry::chain;
 use store::{By, Claim, ControllerId, Desired, Enclave as Row, Note, Store, StoreError};
+use tracing::{Instrument, info_span};
 use workload::Manifest;
 
 use crate::config::{Config, Failpoint};
@@ -150,7 +151,7 @@ impl Parts {
         self.check_license(row).await?;
         let plan = self.plan(row, claim).await?;
         self.config.failpoint(Failpoint::AfterRow);
-        let copied = self.driver.prepare(&plan).await;
+        let copied = self.driver.prepare(&plan).instrument(info_span!("measured copy")).await;
         copied.map_err(|error| driver_failed(Reason::CopyFailed, &error))?;
         self.config.failpoint(Failpoint::AfterCopy);
 
@@ -163,7 +164,7 @@ impl Parts {
 
         stage(Event::Progress, "certify", "the enclave makes its key, attests, and gets its certificate", 70)
             .await?;
-        wait_ready(attempt).await?;
+        wait_ready(attempt).instrument(info_span!("wait for the facade")).await?;
         self.config.failpoint(Failpoint::AfterReady);
 
         let note = Note::stage("ready", "the enclave answers", 100);
@@ -191,6 +192,7 @@ impl Parts {
             manifest,
             host: row.host.clone(),
             owner: row.owner,
+            trace: server::trace::current(),
         })
     }
 
@@ -382,6 +384,7 @@ impl Parts {
         self.config.failpoint(Failpoint::DeleteEnded);
         if let Err(error) = self.driver.remove(id) {
             tracing::warn!(enclave = %id, error = %chain(&error), "its folder stays");
+            self.tell_not_removed(id, claim, &error).await;
             return;
         }
         self.config.failpoint(Failpoint::DeleteRemoved);
@@ -389,6 +392,21 @@ impl Parts {
             Ok(true) => tracing::info!(enclave = %id, "deleted"),
             Ok(false) => tracing::warn!(enclave = %id, "its row stays"),
             Err(error) => tracing::warn!(enclave = %id, error = %chain(&error), "its row stays"),
+        }
+    }
+
+    /// Says why a delete does not come to its end, once: it is tried again and again.
+    async fn tell_not_removed(&self, id: &EnclaveId, claim: &Claim, error: &DriverError) {
+        let code = Reason::NotRemoved.code();
+        let Ok(Some(row)) = self.store.enclave(id).await else { return };
+        let newest = self.store.enclave_events(id, row.event_seq.saturating_sub(1), 1).await;
+        if newest.is_ok_and(|events| events.iter().any(|event| event.reason.as_deref() == Some(code))) {
+            return;
+        }
+        let failed = failed(Reason::NotRemoved, chain(error)).because(error.cause());
+        let note = Note { stage: "deleting".to_owned(), ..failed.note() };
+        if let Err(error) = self.store.tell(id, claim, &note, now()).await {
+            tracing::debug!(enclave = %id, error = %chain(&error), "not told");
         }
     }
 }

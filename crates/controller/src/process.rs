@@ -2,15 +2,16 @@
 
 mod running;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use names::{Digest, EnclaveId};
-use packing::{Blobs, CopyError, Materialised, materialise, remove_copy, rootfs, verify_copy};
+use packing::{Blobs, CopyError, Materialised, discard_copy, materialise, remove_copy, rootfs, verify_copy};
 use sandbox::{
     Enclosure, Feature, Group, Groups, Identity, Isolation, OWN_PROGRAM, Process, UidPool, reachable_by,
 };
@@ -31,8 +32,9 @@ pub struct ProcessDriver {
     groups: Groups,
     spawner: Spawner,
     uids: Arc<Mutex<UidPool>>,
-    /// Versions whose copy was hashed since this process began.
-    measured: Arc<Mutex<BTreeSet<Digest>>>,
+    /// Versions whose copy was hashed since this process began, and when it was needed last.
+    measured: Arc<Mutex<BTreeMap<Digest, Instant>>>,
+    born: Instant,
     /// The facade's digest and the state of the file that it was read from. The agent hashes what really runs.
     facade: Mutex<Option<(Stamp, Digest)>>,
 }
@@ -78,6 +80,7 @@ impl ProcessDriver {
             spawner,
             uids,
             measured: Arc::default(),
+            born: Instant::now(),
             facade: Mutex::default(),
         })
     }
@@ -141,6 +144,7 @@ impl ProcessDriver {
             },
             isolation: self.isolation.plan(),
             app_log: text(&folder.app_log()),
+            trace: plan.trace.map(|trace| trace.to_string()),
         }
     }
 
@@ -165,7 +169,7 @@ impl ProcessDriver {
             command.env(server::telemetry::FILTER_VARIABLE, filter);
         }
         let child = self.spawner.spawn(command).await.map_err(DriverError::Spawn)?;
-        Ok(Box::new(Running::follow(child, lease).map_err(DriverError::Spawn)?))
+        Ok(Box::new(Running::follow(child, lease, plan.trace).map_err(DriverError::Spawn)?))
     }
 }
 
@@ -192,14 +196,33 @@ impl Driver for ProcessDriver {
             let copied = tokio::task::spawn_blocking(move || -> Result<(), DriverError> {
                 // Held while a copy is made: two enclaves of one version must not make it twice.
                 let mut measured = measured.lock().unwrap_or_else(PoisonError::into_inner);
-                if !measured.contains(&version) {
+                if !measured.contains_key(&version) {
                     measure(&manifest, &Blobs::open_dir(blobs)?, &target)?;
-                    measured.insert(version);
                 }
+                measured.insert(version, Instant::now());
                 Ok(())
             });
             copied.await.map_err(|_| DriverError::Stopped)?
         })
+    }
+
+    fn sweep(&self, in_use: &BTreeSet<Digest>, unused: Duration) -> Result<usize, DriverError> {
+        let apps = &self.config.apps;
+        let mut removed = 0;
+        for entry in std::fs::read_dir(apps).map_err(file_error("read folder", apps))? {
+            let entry = entry.map_err(file_error("read folder", apps))?;
+            let Ok(version) = entry.file_name().to_string_lossy().parse::<Digest>() else { continue };
+            // Held while it goes: whoever needs it next makes it again, and one that was needed since the rows were read stays.
+            let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+            let needed = measured.get(&version).unwrap_or(&self.born);
+            if in_use.contains(&version) || needed.elapsed() < unused {
+                continue;
+            }
+            measured.remove(&version);
+            discard_copy(&entry.path())?;
+            removed += 1;
+        }
+        Ok(removed)
     }
 
     fn facade_digest(&self) -> Result<Digest, DriverError> {

@@ -16,6 +16,8 @@ use crate::service::Service;
 
 /// How often it looks for work: wishes that came through other gateways, and enclaves of controllers that are gone.
 const SWEEP: Duration = Duration::from_millis(500);
+/// Looks for unused copies in the time after which one is removed.
+const COPY_LOOKS: u32 = 24;
 /// Beats in one lease.
 const BEATS: u32 = 3;
 
@@ -98,6 +100,27 @@ pub(crate) async fn sweep(service: Service) {
         match look(&service).await {
             Ok(rows) => rows.into_iter().for_each(|row| take_up(&service, row, &busy)),
             Err(error) => tracing::warn!(error = %chain(&error), "no look for work"),
+        }
+    }
+}
+
+/// Removes measured copies that no enclave has and none has needed for a while, until the controller stops.
+pub(crate) async fn tidy(service: Service) {
+    let unused = Duration::from_secs(service.parts.config.settings.limits.unused_copies);
+    loop {
+        tokio::time::sleep((unused / COPY_LOOKS).max(SWEEP)).await;
+        let in_use = match service.parts.store.versions_in_use().await {
+            Ok(in_use) => in_use,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "unused copies were not looked for");
+                continue;
+            }
+        };
+        let driver = Arc::clone(&service.parts.driver);
+        match tokio::task::spawn_blocking(move || driver.sweep(&in_use, unused)).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(removed)) => tracing::info!(removed, "unused copies removed"),
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "an unused copy stays"),
         }
     }
 }

@@ -78,6 +78,7 @@ pub async fn start(config: Config, store: Store, tasks: &Tasks) -> Result<()> {
     proto::serve("controller", router, incoming, tasks);
     tasks.spawn_cancellable(crate::licences::follow(service.clone()));
     tasks.spawn_cancellable(rounds::beat(service.clone(), others));
+    tasks.spawn_cancellable(rounds::tidy(service.clone()));
     tasks.spawn_cancellable(rounds::sweep(service));
     tasks.spawn(sign_off(parts, tasks.stopping(), all_ended));
     Ok(())

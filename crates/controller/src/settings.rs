@@ -53,12 +53,23 @@ pub struct Limits {
     #[serde(deserialize_with = "positive")]
     #[schemars(range(min = 1))]
     pub lease: u64,
+    /// Seconds after which a measured copy is removed that no enclave has.
+    #[serde(deserialize_with = "positive")]
+    #[schemars(range(min = 1))]
+    pub unused_copies: u64,
     /// Seconds for each state that is no rest.
     pub deadlines: Deadlines,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { starts: 8, queue: 128, enclaves: 1024, lease: 15, deadlines: Deadlines::default() }
+        Self {
+            starts: 8,
+            queue: 128,
+            enclaves: 1024,
+            lease: 15,
+            unused_copies: 86_400,
+            deadlines: Deadlines::default(),
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod original;
 pub mod proxy;
 pub mod refusal;
 pub mod session;
+pub mod spans;
 pub mod tokens;
 pub mod tunnel;
 pub mod upstream;
@@ -37,7 +38,7 @@ use server::Tasks;
 use server::telemetry::chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, info_span, warn};
 use workload::Endpoint;
 use workload::launch::{ACTIVE_LINE, ACTIVE_SECONDS, CAUSE_LINE, FacadeExit, Launch, READY_LINE};
 
@@ -68,7 +69,8 @@ pub async fn run_file(path: &Path) -> FacadeExit {
 /// Runs one enclave to its end. To be awaited on the main thread, which the app's life is tied to.
 pub async fn run(launch: Launch) -> FacadeExit {
     let told = Ends::listen();
-    let (app, identity, certifier) = match start(&launch).await {
+    let span = server::trace::span_after("start facade", launch.trace.as_deref());
+    let (app, identity, certifier) = match start(&launch).instrument(span).await {
         Ok(started) => started,
         Err(exit) => return exit,
     };
@@ -105,7 +107,10 @@ async fn start(launch: &Launch) -> Result<(App, Identity, Certifier), FacadeExit
     let mut app = started.map_err(|error| not_running(&error))?;
     raise_descriptor_limit();
     // The app starts while the signer works.
-    let (certified, listening) = tokio::join!(certifier.first(), app.listening());
+    let (certified, listening) = tokio::join!(
+        certifier.first().instrument(info_span!("certify")),
+        app.listening().instrument(info_span!("app listens"))
+    );
     let identity = certified
         .inspect_err(|error| {
             error!(error = %chain(error), "certificate");

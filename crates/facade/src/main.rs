@@ -2,7 +2,10 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use facade::spans::Spans;
+use server::trace::Recorder;
 use workload::launch::FacadeExit;
 
 fn main() -> ExitCode {
@@ -12,7 +15,11 @@ fn main() -> ExitCode {
     if option != "--config" {
         return usage();
     }
-    server::telemetry::init("info");
+    let recorder = match Spans::start() {
+        Ok(spans) => Recorder::into_sink(Arc::new(spans)),
+        Err(_) => Recorder::default(),
+    };
+    server::telemetry::install(Box::new(recorder), "info");
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
             Ok(runtime) => runtime,

@@ -134,7 +134,8 @@ fn verify_record(text: &str) -> Result<(VersionRecord, Digest), JwsError> {
     Ok((unverified.verify(&key)?.claims()?, publisher))
 }
 
-fn blobs_of(manifest: &Manifest) -> Vec<Digest> {
+/// The files that a version consists of.
+pub(crate) fn blobs_of(manifest: &Manifest) -> Vec<Digest> {
     let digest = |entry: &Entry| match entry {
         Entry::File { sha256, .. } => Some(*sha256),
         Entry::Directory { .. } | Entry::Symlink { .. } => None,

@@ -14,15 +14,20 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use names::Digest;
-use packing::{BlobError, Blobs};
+use packing::{BlobError, BlobWriter, Blobs};
+use store::StoreError;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::extract::{Caller, Json, declared_length, media_type};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
-use crate::shared::Shared;
+use crate::shared::{Shared, now};
 use crate::timeouts::upload_allowance;
+
+mod sweep;
+
+pub(crate) use sweep::sweep;
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/v1/blobs/missing", post(missing)).route("/v1/blobs/{digest}", put(upload))
@@ -50,13 +55,14 @@ pub(crate) async fn missing(
 /// Those of the digests that are not there.
 pub(crate) async fn look_up(blobs: &Blobs, digests: Vec<Digest>) -> Result<Vec<Digest>, Refusal> {
     let blobs = blobs.clone();
-    tokio::task::spawn_blocking(move || blobs.missing(&digests)).await.map_err(Refusal::internal)
+    // Who asks is about to publish: what is there stays there until then.
+    tokio::task::spawn_blocking(move || blobs.wanted(&digests)).await.map_err(Refusal::internal)
 }
 
-/// `PUT /v1/blobs/{sha256}`: written as it comes, named only when its hash is right.
+/// `PUT /v1/blobs/{sha256}`: written as it comes, named only when its hash is right and its user has room for it.
 pub(crate) async fn upload(
     State(shared): State<Arc<Shared>>,
-    _caller: Caller,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
@@ -67,27 +73,36 @@ pub(crate) async fn upload(
     if media_type(&headers).is_some_and(|media| !media.eq_ignore_ascii_case("application/octet-stream")) {
         return Err(Refusal::new(Code::UnsupportedMediaType, "send application/octet-stream"));
     }
-    if declared_length(&headers).is_some_and(|length| length > BLOB_BYTES) {
-        return Err(too_large());
+    let limit = shared.lives.stored_bytes;
+    if let Some(length) = declared_length(&headers) {
+        if length > BLOB_BYTES {
+            return Err(too_large());
+        }
+        // Before a byte is read; what counts is booked below, when the size is known.
+        if shared.store.stored_by(&caller.user, &digest).await?.saturating_add(length) > limit {
+            return Err(StoreError::StorageQuota { limit }.into());
+        }
     }
     let busy = |_| Refusal::new(Code::Busy, "too many uploads at once");
     let turn = Arc::clone(&shared.uploads).try_acquire_owned().map_err(busy)?;
     let (pieces, incoming) = mpsc::channel(PIECES);
     let blobs = shared.blobs.clone();
-    let written = tokio::task::spawn_blocking(move || {
-        let written = write(&blobs, &digest, incoming);
-        drop(turn);
-        written
-    });
+    let written = tokio::task::spawn_blocking(move || write(&blobs, &digest, incoming));
     let sent = send(body, pieces, shared.timeouts.body()).await;
     // The writer's word first: when the disk is full, it is the reason why the pieces did not go through.
     let written = written.await.map_err(Refusal::internal)?;
-    match (sent, written) {
-        (Ok(()), Ok(())) => Ok(StatusCode::NO_CONTENT),
-        (Err(Some(refusal)), _) => Err(refusal),
-        (_, Err(error)) => Err(error.into()),
-        (Err(None), Ok(())) => Err(Refusal::new(Code::Malformed, "the body did not arrive whole")),
-    }
+    let writer = match (sent, written) {
+        (Ok(()), Ok(writer)) => writer,
+        (Err(Some(refusal)), _) => return Err(refusal),
+        (_, Err(error)) => return Err(error.into()),
+        (Err(None), Ok(_)) => return Err(Refusal::new(Code::Malformed, "the body did not arrive whole")),
+    };
+    // Booked before it is there: a crash in between leaves a booking, which the sweep finds, and never a file that nobody has booked.
+    shared.store.book_blob(&caller.user, &digest, writer.size(), limit, now()).await?;
+    let named = tokio::task::spawn_blocking(move || writer.finish(&digest)).await;
+    named.map_err(Refusal::internal)??;
+    drop(turn);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Passes the body on; `Err(None)` when the writer has stopped.
@@ -118,12 +133,13 @@ async fn send(
 }
 
 /// A body that ends early has another hash, so nothing of it stays.
-fn write(blobs: &Blobs, digest: &Digest, mut pieces: mpsc::Receiver<Bytes>) -> Result<(), BlobError> {
+fn write(blobs: &Blobs, digest: &Digest, mut pieces: mpsc::Receiver<Bytes>) -> Result<BlobWriter, BlobError> {
     let mut writer = blobs.writer()?;
     while let Some(piece) = pieces.blocking_recv() {
         writer.write(&piece)?;
     }
-    writer.finish(digest)
+    writer.check(digest)?;
+    Ok(writer)
 }
 
 fn too_large() -> Refusal {

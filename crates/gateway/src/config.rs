@@ -18,8 +18,9 @@ pub struct Config {
     pub edge: String,
     /// The trust domain.
     pub trust_domain: TrustDomain,
-    /// The controller's Unix socket.
-    pub controller: PathBuf,
+    /// The Unix sockets of the controllers: one, or a list.
+    #[serde(deserialize_with = "server::config::one_or_more")]
+    pub controller: Vec<PathBuf>,
     /// The folder of the apps' files.
     pub blobs: PathBuf,
     /// Where the public keys of tokens are written for the facades.

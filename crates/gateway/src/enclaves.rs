@@ -15,7 +15,7 @@ use names::{EnclaveId, enclave_host};
 use serde::Deserialize;
 use store::{By, Desired, NewEnclave, StoreError};
 
-use crate::controller::{ControllerError, no_capacity, place};
+use crate::controller::{ControllerError, no_capacity};
 use crate::extract::{Caller, Json, Page};
 use crate::names::EnclaveName;
 use crate::refusal::Refusal;
@@ -67,6 +67,7 @@ pub(crate) async fn create(
         host: enclave_host(name.as_str(), &caller.name),
         idle_timeout,
         max_age,
+        trace: server::trace::parent(),
         created_at: now(),
     };
     refuse_when_full(&shared).await?;
@@ -89,9 +90,8 @@ pub(crate) async fn list(
         true => shared.controller.queue().await,
         false => None,
     };
-    let waiting = queue.map(|(waiting, _)| waiting).unwrap_or_default();
     let enclaves = rows.into_iter().map(|row| {
-        let place = place(&waiting, &row.id);
+        let place = queue.as_ref().and_then(|waiting| waiting.place(&row.id));
         view(&shared, row, place)
     });
     let enclaves = enclaves.collect();
@@ -121,6 +121,7 @@ pub(crate) async fn start(
     }
     refuse_when_full(&shared).await?;
     shared.store.count_start(&caller.user, Some(&enclave.id), &shared.lives.rates(), now()).await?;
+    shared.store.set_trace(&enclave.id, server::trace::parent().as_deref()).await?;
     shared.store.want_running(&enclave.id, shared.quota, now()).await?;
     tracing::info!(enclave = %enclave.id, user = %caller.user, "start asked for");
     stages::bring_up(&shared, enclave.id);
@@ -269,8 +270,8 @@ pub(crate) fn view(shared: &Shared, enclave: store::Enclave, place: Option<(u64,
 /// A full node says so before anything is written; a controller that does not answer is another matter.
 async fn refuse_when_full(shared: &Shared) -> Result<(), Refusal> {
     match shared.controller.queue().await {
-        Some((_, true)) => Err(no_capacity()),
-        Some((_, false)) | None => Ok(()),
+        Some(waiting) if waiting.is_full => Err(no_capacity()),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -39,6 +39,7 @@ mod shared;
 mod stages;
 mod timeouts;
 mod tokens;
+mod unattended;
 mod unread;
 mod users;
 mod witness;
@@ -61,6 +62,7 @@ pub use passwords::{Breached, Hashing, Unreadable};
 pub use routes::paths;
 pub use settings::{Licensing, Limits, Loopback, Passwords, Quota, Settings, TokenKeys};
 pub use timeouts::Timeouts;
+pub use unattended::CODES as REASONS;
 
 use shared::Shared;
 
@@ -124,6 +126,8 @@ impl Gateway {
         let tasks = self.shared.tasks.clone();
         tasks.spawn_cancellable(sessions::prune(Arc::clone(&self.shared)));
         tasks.spawn_cancellable(audit::log_heads(Arc::clone(&self.shared)));
+        tasks.spawn_cancellable(unattended::watch(Arc::clone(&self.shared)));
+        tasks.spawn_cancellable(blobs::sweep(Arc::clone(&self.shared)));
         tasks.spawn_cancellable(key_ring::keep(Arc::clone(&self.shared)));
         let router = routes::router(self.shared);
         tracing::info!(address = %self.address, "gateway listens");

@@ -8,7 +8,7 @@ use api::enclaves::{Enclave, EnclaveEvent, EnclaveEvents, ExtendEnclave};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
-use lifecycle::{Rate, positive};
+use lifecycle::{Deadlines, Rate, positive};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -47,6 +47,12 @@ pub struct Lives {
     #[serde(deserialize_with = "positive")]
     #[schemars(range(min = 1))]
     pub stored_bytes: u64,
+    /// Seconds after which a file is removed that no published version has.
+    #[serde(deserialize_with = "positive")]
+    #[schemars(range(min = 1))]
+    pub unused_files: u64,
+    /// Seconds after which an enclave fails that is on its way while no controller works on it.
+    pub deadlines: Deadlines,
 }
 
 /// One bound.
@@ -85,6 +91,8 @@ impl Default for Lives {
             starts_of_user: rates.user,
             starts_of_enclave: rates.enclave,
             stored_bytes: 20 << 30,
+            unused_files: 86_400,
+            deadlines: Deadlines::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ use server::telemetry::chain;
 use store::{By, EnclaveEvent, Note};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::controller::ControllerError;
 use crate::enclaves::find;
@@ -75,14 +76,16 @@ impl Stages {
 pub(crate) fn bring_up(shared: &Arc<Shared>, id: EnclaveId) {
     let news = shared.stages.begin(id);
     let task = Arc::clone(shared);
-    shared.tasks.spawn_cancellable(async move {
+    let span = server::trace::span_after("follow the start", server::trace::parent().as_deref());
+    let follow = async move {
         let ended = tokio::time::timeout(START_DEADLINE, start(&task, &id, &news)).await;
         if let Ok(Err(error)) = ended {
             tracing::warn!(enclave = %id, error = %chain(&error), "start");
             give_up(&task, &id, &error).await;
         }
         task.stages.end(&id, &news);
-    });
+    };
+    shared.tasks.spawn_cancellable(follow.instrument(span));
 }
 
 /// Calls until the controller has said `ready` or `failed`. A call that breaks off is made again: it joins the start that is on its way.
@@ -127,7 +130,7 @@ async fn give_up(shared: &Shared, id: &EnclaveId, error: &ControllerError) {
         }
         // The controller has written why.
         ControllerError::NoCapacity | ControllerError::WrongState(_) | ControllerError::NotFound => return,
-        ControllerError::Refused(_) => ("controller_refused", "server operations refused the start"),
+        ControllerError::Refused(_) => ("controller-refused", "server operations refused the start"),
     };
     match shared.store.enclave(id).await {
         Ok(Some(row)) if row.state == EnclaveState::Pending && row.controller.is_none() => {}

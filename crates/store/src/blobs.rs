@@ -61,14 +61,45 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Forgets who brought a file that is not there any more.
+    /// Bytes that a user stores, without this file.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn forget_blob(&self, digest: &Digest) -> Result<(), StoreError> {
+    pub async fn stored_by(&self, user: &UserId, besides: &Digest) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS used FROM blob_owners WHERE user_id = $1 AND digest <> $2",
+        )
+        .bind(user.to_string())
+        .bind(besides.to_string())
+        .fetch_one(self.readers())
+        .await?;
+        unsigned(&row, "used")
+    }
+
+    /// Files that were booked before this time, and by nobody since, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn booked_before(&self, time: u64, limit: u32) -> Result<Vec<Digest>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT digest FROM blob_owners GROUP BY digest HAVING MAX(uploaded_at) < $1 ORDER BY MAX(uploaded_at) LIMIT $2",
+        )
+        .bind(signed(time))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(|row| parsed(row, "digest")).collect()
+    }
+
+    /// Forgets who brought a file that is not there any more, unless somebody has brought it again since.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn forget_blob(&self, digest: &Digest, before: u64) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        sqlx::query("DELETE FROM blob_owners WHERE digest = $1")
+        sqlx::query("DELETE FROM blob_owners WHERE digest = $1 AND uploaded_at < $2")
             .bind(digest.to_string())
+            .bind(signed(before))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await

@@ -43,6 +43,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "licensing", include_str!("../migrations/0004_licensing.sql")),
     (5, "lifecycle", include_str!("../migrations/0005_lifecycle.sql")),
     (6, "idempotency", include_str!("../migrations/0006_idempotency.sql")),
+    (7, "traces", include_str!("../migrations/0007_traces.sql")),
 ];
 
 /// Settings of a SQLite connection; the busy timeout is for other processes that write.

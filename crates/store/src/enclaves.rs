@@ -7,6 +7,7 @@ mod changes;
 mod claims;
 mod events;
 mod rates;
+mod unattended;
 
 use ::licensing::Start;
 use api::enclaves::State;
@@ -23,6 +24,7 @@ pub use claims::{Claim, Controller};
 pub use events::{EnclaveEvent, KEPT_EVENTS};
 pub use lifecycle::Desired;
 pub use rates::StartRates;
+pub use unattended::{Mark, OnItsWay};
 
 /// What a user asks for. State is `pending`, desired `running`, incarnation 0.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct NewEnclave {
     pub idle_timeout: Option<u64>,
     /// Seconds after its start at which it is stopped.
     pub max_age: Option<u64>,
+    /// The span of the request (`traceparent`), where it is traced.
+    pub trace: Option<String>,
     /// Unix seconds.
     pub created_at: u64,
 }
@@ -104,6 +108,8 @@ pub struct Enclave {
     pub stops_at: Option<u64>,
     /// Why it will be, or was.
     pub stop_reason: Option<String>,
+    /// The span of the request that asked for the start that is on its way (`traceparent`), where it is traced.
+    pub trace: Option<String>,
     /// Number of its newest event.
     pub event_seq: u64,
     /// When its state was entered, unix seconds.
@@ -174,8 +180,8 @@ impl Store {
         check_quota(&mut transaction, &enclave.user, quota).await?;
         sqlx::query(
             "INSERT INTO enclaves (id, user_id, user_name, name, app, version, version_digest, owner, host, state, desired,
-                                   incarnation, idle_timeout, max_age, since, progress_at, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 'running', 0, $11, $12, $10, $10, $10, $10)",
+                                   incarnation, idle_timeout, max_age, since, progress_at, created_at, updated_at, trace)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 'running', 0, $11, $12, $10, $10, $10, $10, $13)",
         )
         .bind(enclave.id.to_string())
         .bind(enclave.user.to_string())
@@ -189,6 +195,7 @@ impl Store {
         .bind(signed(enclave.created_at))
         .bind(enclave.idle_timeout.map(signed))
         .bind(enclave.max_age.map(signed))
+        .bind(&enclave.trace)
         .execute(&mut *transaction)
         .await
         .map_err(StoreError::name_taken)?;
@@ -330,6 +337,7 @@ fn enclave(row: &Record) -> Result<Enclave, StoreError> {
         extend_until: unsigned_option(row, "extend_until")?,
         stops_at: unsigned_option(row, "stops_at")?,
         stop_reason: row.try_get("stop_reason")?,
+        trace: row.try_get("trace")?,
         event_seq: unsigned(row, "event_seq")?,
         since: unsigned(row, "since")?,
         progress_at: unsigned(row, "progress_at")?,

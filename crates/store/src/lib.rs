@@ -33,8 +33,8 @@ pub use database::{Schema, Store};
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PasswordFileError};
 pub use devices::{Begun, Decision, Device, NewDevice, Poll};
 pub use enclaves::{
-    By, Claim, Controller, Desired, Enclave, EnclaveEvent, KEPT_EVENTS, NewEnclave, Note, Process, Quota,
-    StartRates,
+    By, Claim, Controller, Desired, Enclave, EnclaveEvent, KEPT_EVENTS, Mark, NewEnclave, Note, OnItsWay,
+    Process, Quota, StartRates,
 };
 pub use error::StoreError;
 pub use factors::{AddedPasskey, Attempt, Factors, Passkey, PasskeyUse};

@@ -95,6 +95,7 @@ fn app(name: &str) -> NewApp {
 
 fn enclave(number: u8, user: UserId, app: &str) -> NewEnclave {
     NewEnclave {
+        trace: None,
         id: EnclaveId::from_bytes([number; 16]),
         user,
         user_name: "someone".into(),

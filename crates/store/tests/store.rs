@@ -60,6 +60,7 @@ fn app(owner: UserId, version: &str, content: &[u8]) -> NewApp {
 
 fn enclave(number: u8, user: UserId, name: &str) -> NewEnclave {
     NewEnclave {
+        trace: None,
         id: EnclaveId::from_bytes([number; 16]),
         user,
         user_name: "someone".into(),

@@ -5,8 +5,9 @@
 //!   and the facade ends at once, and the app with it (this closes the moment before the parent-death signal is set).
 //! * The facade's standard output is a pipe too. When its Unix socket answers, the certificate is there and the app
 //!   listens, the facade writes [`READY_LINE`], once. While it is used it writes [`ACTIVE_LINE`] every
-//!   [`ACTIVE_SECONDS`], at most. Before it ends by itself it may write [`CAUSE_LINE`] and a stable code. Any other line
-//!   ends it. Logs go to standard error.
+//!   [`ACTIVE_SECONDS`], at most. Before it ends by itself it may write [`CAUSE_LINE`] and a stable code. Where
+//!   [`Launch::trace`] is set it may write [`SPAN_LINE`] and a finished span of that trace. Any other line ends it. Logs
+//!   go to standard error.
 //! * Its exit code is a [`FacadeExit`], which becomes the reason of the enclave's failure.
 
 use alloc::collections::BTreeMap;
@@ -26,6 +27,11 @@ pub const ACTIVE_LINE: &str = "active";
 pub const ACTIVE_SECONDS: u64 = 5;
 /// What stands before the code of why it ends: at most 64 of `a-z 0-9 _ -`.
 pub const CAUSE_LINE: &str = "because ";
+
+/// What stands before a finished span: JSON as `server::trace` writes it.
+pub const SPAN_LINE: &str = "span ";
+/// Spans of one facade; one more ends it.
+pub const SPANS: usize = 64;
 
 /// A facade's configuration. Paths are the host's unless they are [`FilePath`]s.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +61,9 @@ pub struct Launch {
     pub isolation: Isolation,
     /// Path of the file for the app's output; it exists.
     pub app_log: String,
+    /// The span that asked for this start (`traceparent`), where it is traced.
+    #[serde(default)]
+    pub trace: Option<String>,
 }
 
 /// The app of an enclave.

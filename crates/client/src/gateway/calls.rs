@@ -17,6 +17,7 @@ use tokio_util::io::ReaderStream;
 use workload::{AppName, AppVersion};
 
 use super::{As, Call, Gateway, LIST_ROWS, asks_for_refresh, bearer, page};
+use crate::enclaves::Lifetimes;
 use crate::error::{AnswerError, Error, InputError};
 use crate::http::{Answer, Body, Events, whole};
 use crate::names::EnclaveName;
@@ -121,13 +122,15 @@ impl Gateway {
         name: &EnclaveName,
         app: &AppName,
         version: &AppVersion,
+        lifetimes: Lifetimes,
     ) -> Result<Enclave, Error> {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
         let question = CreateEnclave {
             name: name.to_string(),
             app: app.clone(),
             version: Some(version.clone()),
-            idle_timeout: None,
-            max_age: None,
+            idle_timeout: seconds(lifetimes.idle),
+            max_age: seconds(lifetimes.age),
         };
         self.json(Call::new(Method::POST, paths::ENCLAVES, As::User).with_json(&question)?).await
     }

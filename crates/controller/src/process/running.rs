@@ -5,9 +5,10 @@ use std::process::{Child, ChildStdin, ChildStdout};
 use std::time::Duration;
 
 use sandbox::{Group, Process};
+use server::trace::{LINE_BYTES, Record, TraceContext};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
-use workload::launch::{ACTIVE_LINE, CAUSE_LINE, FacadeExit, READY_LINE};
+use workload::launch::{ACTIVE_LINE, CAUSE_LINE, FacadeExit, READY_LINE, SPAN_LINE, SPANS};
 
 use super::Lease;
 use crate::driver::{Exit, Instance, Pending};
@@ -17,7 +18,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// After being asked to end, an enclave is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Longest line that a facade may say on its standard output.
-const MAX_LINE: u64 = 256;
+const MAX_LINE: u64 = (LINE_BYTES + SPAN_LINE.len() + 1) as u64;
 
 /// How it ended, where the kernel has killed a process of the app: the end of the app is explained by that.
 const fn for_memory(exit: Exit) -> Exit {
@@ -35,6 +36,8 @@ struct Said {
     active: watch::Sender<Instant>,
     cause: watch::Sender<Option<String>>,
     process: Option<Process>,
+    trace: Option<TraceContext>,
+    spans: usize,
 }
 
 impl Said {
@@ -52,6 +55,10 @@ impl Said {
                 self.active.send_replace(Instant::now());
             } else if let Some(code) = line.strip_prefix(CAUSE_LINE).filter(|code| is_code(code)) {
                 self.cause.send_replace(Some(code.to_owned()));
+            } else if let Some(span) =
+                line.strip_prefix(SPAN_LINE).and_then(|line| own_span(line, self.trace, &mut self.spans))
+            {
+                server::trace::hand_over(span);
             } else if let (READY_LINE, Some(ready)) = (line, self.ready.take()) {
                 ready.send(()).ok();
             } else {
@@ -63,6 +70,15 @@ impl Said {
             }
         }
     }
+}
+
+/// A span, if it is of the trace that this facade was given, and not one too many. A facade that would write into other people's
+/// traces, or for ever, breaks the contract.
+fn own_span(line: &str, trace: Option<TraceContext>, spans: &mut usize) -> Option<Record> {
+    let record = Record::from_line(line)?;
+    *spans += 1;
+    let is_own = trace.is_some_and(|trace| trace.trace == record.context.trace);
+    (is_own && *spans <= SPANS).then_some(record)
 }
 
 fn is_code(text: &str) -> bool {
@@ -81,7 +97,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn follow(mut child: Child, lease: Lease) -> std::io::Result<Self> {
+    pub(super) fn follow(
+        mut child: Child,
+        lease: Lease,
+        trace: Option<TraceContext>,
+    ) -> std::io::Result<Self> {
         let gone = || std::io::Error::new(std::io::ErrorKind::NotFound, "it ended at once");
         let process = Process::of_pid(child.id());
         let stdin = child.stdin.take();
@@ -90,7 +110,8 @@ impl Running {
         let (ended, exit) = watch::channel(None);
         let (say_active, active) = watch::channel(Instant::now());
         let (say_cause, cause) = watch::channel(None);
-        let said = Said { ready: Some(say_ready), active: say_active, cause: say_cause, process };
+        let (ready_word, spans) = (Some(say_ready), 0);
+        let said = Said { ready: ready_word, active: say_active, cause: say_cause, process, trace, spans };
         let (heard, end_of_words) = std::sync::mpsc::channel::<()>();
         std::thread::Builder::new().name(format!("heard-{}", child.id())).spawn(move || {
             if let Some(output) = stdout {

@@ -225,3 +225,51 @@ async fn an_enclave_of_root_is_never_root() {
     world.stages().await;
     assert_eq!(world.state().await.0, State::Running);
 }
+
+/// A facade may say which spans it has finished, in the trace of its start and in no other: nobody writes into other people's traces.
+#[tokio::test]
+async fn a_facade_that_writes_into_a_trace_that_is_not_its_own_is_ended() {
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let span = format!(
+        r#"{{"context":"{context}","parent":null,"name":"x","began":1,"ended":2,"failed":false,"attributes":[]}}"#
+    );
+    let says = |line: &str| format!("echo 'span {line}'; echo ready; cat > /dev/null; exit 14");
+    let world = World::new(&says(&span)).await;
+    world.start().await;
+    // Nobody has asked for this start in a trace.
+    fails(&world, "crashed").await;
+
+    let store = world.store().await;
+    store.set_trace(&id(), Some(&context.replace("4bf9", "0000"))).await.unwrap();
+    fails(&world, "crashed").await;
+    // Not a span at all.
+    world.write_facade(&says("{}"));
+    fails(&world, "crashed").await;
+}
+
+/// A version that no enclave has any more needs no copy; one that somebody has keeps it, whether it runs or not.
+#[tokio::test]
+async fn a_copy_that_no_enclave_has_is_removed_and_made_again_when_it_is_needed() {
+    let world = World::new(GOOD).await;
+    let mut config = world.config();
+    config.settings.limits.unused_copies = 1;
+    // What a crash has left of a removal.
+    std::fs::create_dir(world.path("apps").join("ab.partial-1-1")).unwrap();
+    world.start_with(config).await;
+    world.stages().await;
+    world.stop().await;
+    let copies = || fs::read_dir(world.path("apps")).unwrap().count();
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(3) {
+        assert_eq!(copies(), 1, "the copy of a stopped enclave stays");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.stage_names().await, BROUGHT_UP);
+    world.delete().await;
+    while copies() > 0 {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "the copy is not removed");
+        tokio::task::yield_now().await;
+    }
+    world.publish_again().await;
+    assert_eq!(world.stage_names().await, BROUGHT_UP);
+}

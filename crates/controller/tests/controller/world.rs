@@ -117,8 +117,18 @@ impl World {
 
     /// Starts the stand-in agent and the controller.
     pub async fn start(&self) {
+        self.start_with(config(self.dir.path(), None)).await;
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(&self, config: Config) {
         listen(&self.path("run/admin.sock"), Arc::clone(&self.calls));
-        controller::start(config(self.dir.path(), None), self.store().await, &self.tasks).await.unwrap();
+        controller::start(config, self.store().await, &self.tasks).await.unwrap();
+    }
+
+    /// The settings of this world.
+    pub fn config(&self) -> Config {
+        config(self.dir.path(), None)
     }
 
     /// Stops the controller as `up` does, and starts another on the same folder.
@@ -246,6 +256,33 @@ fn manifest() -> Manifest {
     parts.try_into().unwrap()
 }
 
+impl World {
+    /// The enclave again, after it was deleted.
+    pub async fn publish_again(&self) {
+        let digest = manifest().digest();
+        let user = UserId::from_bytes([1; 16]);
+        self.store().await.create_enclave(&enclave(user, digest), Quota::default()).await.unwrap();
+    }
+}
+
+fn enclave(user: UserId, version_digest: Digest) -> NewEnclave {
+    NewEnclave {
+        trace: None,
+        id: id(),
+        user,
+        user_name: "alice".into(),
+        name: "web".into(),
+        app: "hello".into(),
+        version: "1".into(),
+        version_digest,
+        owner: Digest::of(b"owner"),
+        host: HOST.into(),
+        idle_timeout: None,
+        max_age: None,
+        created_at: 1,
+    }
+}
+
 async fn fill(store: &Store, manifest: &Manifest, licensing: Licensing) {
     let user = UserId::from_bytes([1; 16]);
     let account = User {
@@ -268,20 +305,7 @@ async fn fill(store: &Store, manifest: &Manifest, licensing: Licensing) {
         created_at: 1,
     };
     store.publish_app(&app).await.unwrap();
-    let enclave = NewEnclave {
-        id: id(),
-        user,
-        user_name: "alice".into(),
-        name: "web".into(),
-        app: "hello".into(),
-        version: "1".into(),
-        version_digest: manifest.digest(),
-        owner: Digest::of(b"owner"),
-        host: HOST.into(),
-        idle_timeout: None,
-        max_age: None,
-        created_at: 1,
-    };
+    let enclave = enclave(user, manifest.digest());
     if licensing == Licensing::Required {
         issue(store, &user).await;
     }

@@ -75,6 +75,7 @@ fn launch(folder: &Path, owner: &Person) -> Launch {
         },
         isolation: Isolation::default(),
         app_log: text("app.log"),
+        trace: None,
     }
 }
 

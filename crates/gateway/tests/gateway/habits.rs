@@ -99,6 +99,29 @@ async fn of_many_parallel_requests_with_one_key_one_is_executed() {
     assert_eq!(rig.controller.starts(), 1);
 }
 
+/// Two gateways on one database: whoever is asked first does it, the other knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_requests_with_one_key_at_two_gateways_one_is_executed() {
+    let first = rig().await;
+    let second = first.beside().await;
+    let alice = alice(&first).await;
+    let there = second.log_in("alice", alice.identity.as_ref()).await;
+    let answers =
+        join_all((0..12).map(|number| create([&alice, &there][number % 2], "key-1", "notes"))).await;
+    let executed = |answer: &&crate::rig::Answer| {
+        answer.status == StatusCode::ACCEPTED && !answer.headers.contains_key(REPLAYED)
+    };
+    assert_eq!(answers.iter().filter(executed).count(), 1);
+    for answer in answers.iter().filter(|answer| answer.status != StatusCode::ACCEPTED) {
+        answer.refused("idempotency_running");
+    }
+    there.stages("notes").await;
+    for session in [&alice, &there] {
+        assert_eq!(create(session, "key-1", "notes").await.headers[REPLAYED], "true");
+    }
+    assert_eq!(first.controller.starts(), 1);
+}
+
 #[tokio::test]
 async fn a_key_outlives_a_restart() {
     let rig = rig().await;

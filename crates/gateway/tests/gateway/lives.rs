@@ -1,11 +1,13 @@
 //! The lives of enclaves as their users see them: cancel, orphan, extend, history, bounds.
 
 use http::{Method, StatusCode};
-use lifecycle::StopReason;
+use lifecycle::{Deadlines, Event, State, StopReason};
+use names::{Digest, EnclaveId};
 use serde_json::{Value, json};
+use store::{By, Controller, ControllerId, NewEnclave, Note, Process};
 
 use crate::enclaves::{alice, create};
-use crate::rig::rig;
+use crate::rig::{Rig, now, rig, rig_with};
 
 /// coder#28708: a workspace that was "Starting" for seven days and could not be cancelled.
 #[tokio::test]
@@ -142,4 +144,101 @@ async fn starts_have_a_rate() {
     let answer = alice.post("/v1/enclaves/notes/start", Value::Null).await;
     answer.refused("too_many_starts");
     assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+}
+
+/// Every state in which something is awaited has a deadline also where nobody is there to keep it (coder#28708). The states come from the
+/// rules, so that a new one breaks this until somebody has thought of it.
+#[tokio::test]
+async fn what_waits_for_a_controller_that_never_comes_fails_with_a_reason() {
+    let deadlines = Deadlines { queue: 1, progress: 1, start: 1, stop: 1, delete: 1 };
+    let rig = rig_with(|config| {
+        config.settings.lives.deadlines = deadlines;
+        config.settings.quota = gateway::Quota { active: 9, total: 9 };
+    })
+    .await;
+    let alice = alice(&rig).await;
+    create(&alice, "notes").await;
+    alice.stages("notes").await;
+    rig.controller.stop().await;
+    for state in State::ALL {
+        let name = format!("in-{}", state.as_str());
+        let awaited = match state {
+            State::Pending | State::Starting | State::Stopping => true,
+            // Rests; and what runs has a countdown where it has one at all.
+            State::Running | State::Stopped | State::Failed => false,
+            // Tried for ever, with `orphan` as the way out: a_stuck_delete_can_be_let_go_and_frees_the_name. No row says `deleted`.
+            State::Deleting | State::Deleted => continue,
+        };
+        assert_eq!(
+            lifecycle::Life { state, ..lifecycle::Life::new(0) }.deadline(&deadlines).is_some(),
+            awaited
+        );
+        enclave_in(&rig, &name, state).await;
+        if !awaited {
+            continue;
+        }
+        let path = format!("/v1/enclaves/{name}");
+        let show = async || alice.get(&path).await.expect(StatusCode::OK);
+        rig.until("given up", async || show().await["state"] == "failed").await;
+        assert_eq!(show().await["reason"], "no-controller", "{name}");
+    }
+    for (name, state) in [("in-running", "running"), ("in-stopped", "stopped")] {
+        let enclave = alice.get(&format!("/v1/enclaves/{name}")).await.expect(StatusCode::OK);
+        assert_eq!(enclave["state"], state);
+    }
+    assert_eq!(alice.get("/v1/enclaves/notes").await.expect(StatusCode::OK)["state"], "running");
+}
+
+/// An enclave of alice's that a controller has left in this state, by dying.
+async fn enclave_in(rig: &Rig, name: &str, state: State) {
+    let user = rig.store.user_by_name("alice").await.unwrap().unwrap();
+    let app = rig.store.newest_app("hello").await.unwrap().unwrap();
+    let digest = Digest::of(name.as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest.as_bytes()[..16]);
+    let id = EnclaveId::from_bytes(id);
+    let enclave = NewEnclave {
+        id,
+        user: user.id,
+        user_name: user.name,
+        name: name.into(),
+        app: app.name,
+        version: app.version,
+        version_digest: app.digest,
+        owner: digest,
+        host: format!("{name}.enclaves.localhost"),
+        idle_timeout: None,
+        max_age: None,
+        trace: None,
+        created_at: now(),
+    };
+    rig.store
+        .create_enclave(&enclave, store::Quota { active: 99, total: 99, ..Default::default() })
+        .await
+        .unwrap();
+    if state == State::Pending {
+        return;
+    }
+    let process = Process { pid: 1, start_time: 1 };
+    let dead = ControllerId::from_bytes([0xdd; 16]);
+    let controller = Controller { id: dead, node: "local".into(), host: "gone".into(), process, beat: 7 };
+    // It is there from the first enclave on.
+    rig.store.register_controller(&controller).await.ok();
+    let (claim, _) = rig.store.claim(&id, &dead, "local").await.unwrap().unwrap();
+    let on = async |by: By<'_>, event| {
+        rig.store.change(&id, by, event, &Note::says("said"), now()).await.unwrap();
+    };
+    let by = By::Claim(&claim);
+    on(by, Event::Begin).await;
+    match state {
+        State::Running => on(by, Event::Ready).await,
+        State::Failed => on(by, Event::Fail).await,
+        State::Stopping => on(By::User, Event::Stop).await,
+        State::Stopped => {
+            on(By::User, Event::Stop).await;
+            on(by, Event::Ended).await;
+        }
+        State::Pending | State::Starting | State::Deleting | State::Deleted => {}
+    }
+    assert_eq!(rig.store.enclave(&id).await.unwrap().unwrap().state, state);
 }

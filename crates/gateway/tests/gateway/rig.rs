@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use attested_tls::{
     AnchoredConnector, Application, CertificateSlot, Connection, LocalKey, NoServerName, ServerIdentity,
@@ -82,7 +82,7 @@ fn config(folder: &Path) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         edge: "127.0.0.1:4433".into(),
         trust_domain: trust_domain(),
-        controller: folder.join("controller.sock"),
+        controller: vec![folder.join("controller.sock")],
         blobs: folder.join("blobs"),
         jwks: folder.join("jwks.json"),
         license_key: folder.join("license.key"),
@@ -133,7 +133,7 @@ async fn start(database: Arc<Database>) -> Rig {
 async fn start_with(database: Arc<Database>, config: Config) -> Rig {
     let store = Store::open(&database.url().parse().unwrap()).await.unwrap();
     let tasks = Tasks::new();
-    let controller = FakeController::serve(&config.controller, store.clone(), &tasks);
+    let controller = FakeController::serve(&config.controller[0], store.clone(), &tasks);
     serve(config, database, store, controller, tasks).await
 }
 
@@ -220,6 +220,18 @@ impl Rig {
 
     pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.database.folder().join(name)
+    }
+
+    /// Looks until it is so.
+    pub async fn until(&self, what: &str, look: impl AsyncFn() -> bool) {
+        let found = async {
+            while !look().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), found)
+            .await
+            .unwrap_or_else(|_| panic!("{what}: not in time"));
     }
 
     pub fn has_file(&self, name: &str) -> bool {

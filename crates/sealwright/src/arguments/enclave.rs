@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
+use client::Lifetimes;
+
 use super::raw::{RawConnect, RawEnclave, RawWait};
 use super::typed::{Body, ConnectOptions, DoorPlace, Enclave, Follow, VersionChoice, Wait};
 use super::{confirmation, trust};
 
 pub(super) fn read(raw: RawEnclave) -> Enclave {
     match raw {
-        RawEnclave::Create { name, app, version, wait: raw } => {
+        RawEnclave::Create { name, app, version, idle_timeout: idle, max_age: age, wait: raw } => {
             let version = version.map_or(VersionChoice::Newest, VersionChoice::Exactly);
-            Enclave::Create { name, app, version, wait: wait(&raw) }
+            let lifetimes = Lifetimes { idle, age };
+            Enclave::Create { name, app, version, lifetimes, wait: wait(&raw) }
         }
         RawEnclave::List => Enclave::List,
         RawEnclave::Show { name } => Enclave::Show { name },

@@ -95,6 +95,10 @@ const EXAMPLES: &[Examples] = &[
         &[
             ("enclave create notes --app hello", "the newest version; waits until it runs"),
             ("enclave create notes --app hello --version 1.0.0 --no-wait", "this version; returns at once"),
+            (
+                "enclave create notes --app hello --idle-timeout 30m",
+                "stopped when nobody has used it for half an hour",
+            ),
         ],
     ),
     (&["enclave", "list"], &[("enclave list", "for people"), ("enclave list -o name", "names alone")]),

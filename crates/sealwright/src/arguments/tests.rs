@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use std::time::Duration;
 
+use client::Lifetimes;
+
 use super::*;
 
 fn parse(line: &str) -> Result<Invocation, clap::Error> {
@@ -94,6 +96,7 @@ fn choices_become_types() {
             name: "notes".parse().unwrap(),
             app: "hello".parse().unwrap(),
             version: VersionChoice::Newest,
+            lifetimes: Lifetimes::default(),
             wait: Wait::AtMost(Duration::from_secs(120)),
         })
     );

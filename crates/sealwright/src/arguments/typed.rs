@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::licenses::{CheckOut, CreatePlan, IssueLicense, Validate};
 use client::contexts::ContextName;
-use client::{EnclaveName, Endpoint, LicenseAct, UserName};
+use client::{EnclaveName, Endpoint, LicenseAct, Lifetimes, UserName};
 use licensing::{AkName, Entitlement, LicenseId, PlanCode};
 use names::{Digest, Level, TrustDomain};
 use store::DatabaseUrl;
@@ -211,7 +211,7 @@ pub(crate) enum App {
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Enclave {
-    Create { name: EnclaveName, app: AppName, version: VersionChoice, wait: Wait },
+    Create { name: EnclaveName, app: AppName, version: VersionChoice, lifetimes: Lifetimes, wait: Wait },
     List,
     Show { name: EnclaveName },
     Logs { name: EnclaveName, follow: Follow },

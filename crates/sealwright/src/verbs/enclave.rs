@@ -19,12 +19,12 @@ pub(crate) async fn run(globals: &Globals, verb: Enclave) -> Result<(), Failure>
     let setting = Setting::open(globals)?;
     let mut gateway = setting.gateway(globals)?;
     match verb {
-        Enclave::Create { name, app, version, wait } => {
+        Enclave::Create { name, app, version, lifetimes, wait } => {
             let version = match &version {
                 VersionChoice::Newest => None,
                 VersionChoice::Exactly(version) => Some(version),
             };
-            let (enclave, vouched) = gateway.create(&name, &app, version).await?;
+            let (enclave, vouched) = gateway.create_for(&name, &app, version, lifetimes).await?;
             eprintln!(
                 "enclave {name} of {app} {}, version digest {} ({})",
                 vouched.version,

@@ -100,6 +100,21 @@ impl Store {
         Ok(after)
     }
 
+    /// Keeps which request asks for the next start (`traceparent`), until that start has come to its end; for an enclave at rest,
+    /// before [`Store::want_running`].
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn set_trace(&self, id: &EnclaveId, trace: Option<&str>) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("UPDATE enclaves SET trace = $2 WHERE id = $1 AND state IN ('stopped', 'failed')")
+            .bind(id.to_string())
+            .bind(trace)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+
     /// Says that the user wants it stopped, or its start cancelled; allowed in every state. What it was and what became of it.
     ///
     /// # Errors
@@ -229,7 +244,7 @@ pub(super) async fn locked(
     }
 }
 
-async fn apply(
+pub(super) async fn apply(
     transaction: &mut Write,
     before: &Enclave,
     by: By<'_>,
@@ -257,6 +272,7 @@ async fn apply(
         "UPDATE enclaves SET state = $2, desired = $3, since = $4, progress_at = $5, reason = $6, cause = $7, message = $8,
              stops_at = CASE WHEN $2 = 'running' THEN stops_at END,
              extend_until = CASE WHEN $2 = 'running' THEN extend_until END,
+             trace = CASE WHEN $2 IN ('pending', 'starting') THEN trace END,
              stop_reason = $9, controller = CASE WHEN $10 = 1 THEN NULL ELSE controller END, updated_at = $11
          WHERE id = $1 RETURNING *",
     )

@@ -21,6 +21,7 @@ on_both_databases! {
     an_extension_is_kept_until_its_controller_has_taken_it,
     starts_have_a_rate_per_user_and_per_enclave,
     what_a_user_stores_is_bounded_and_counts_once,
+    what_nobody_works_on_fails_and_what_somebody_does_stays,
 }
 
 const NODE: &str = "local";
@@ -278,6 +279,36 @@ async fn what_a_user_stores_is_bounded_and_counts_once(database: Database) {
     book(b"b", 40).await.unwrap();
     assert!(rig.store.booked_since(&Digest::of(b"a"), 7).await.unwrap());
     assert!(!rig.store.booked_since(&Digest::of(b"a"), 8).await.unwrap());
-    rig.store.forget_blob(&Digest::of(b"a")).await.unwrap();
+    assert_eq!(rig.store.stored_by(&ALICE, &Digest::of(b"a")).await.unwrap(), 40);
+    assert_eq!(rig.store.booked_before(7, 9).await.unwrap(), []);
+    assert_eq!(rig.store.booked_before(8, 9).await.unwrap().len(), 2);
+    rig.store.forget_blob(&Digest::of(b"a"), 7).await.unwrap();
+    assert!(matches!(book(b"c", 60).await, Err(StoreError::StorageQuota { limit: 100 })), "brought since");
+    rig.store.forget_blob(&Digest::of(b"a"), 8).await.unwrap();
     book(b"c", 60).await.unwrap();
+}
+
+/// coder#28708: a workspace that was "Starting" for seven days, because nobody was there to give it up.
+async fn what_nobody_works_on_fails_and_what_somebody_does_stays(database: Database) {
+    let rig = rig(database).await;
+    let note = Note { reason: Some("no-controller".into()), ..Note::stage("failed", "nobody", 100) };
+    rig.store.create_enclave(&enclave(1, ALICE, "a"), Quota::default()).await.unwrap();
+    let seen = *rig.store.on_their_way().await.unwrap().first().unwrap();
+    assert_eq!((seen.id, seen.state), (ONE, State::Pending));
+    // A controller claims it between the look and the end.
+    let id = at_work(&rig, 1).await;
+    let (claim, _) = rig.store.claim(&ONE, &id, NODE).await.unwrap().unwrap();
+    assert!(!rig.store.fail_unattended(&seen, &note, 9).await.unwrap());
+    on(&rig, &claim, Event::Begin).await.unwrap();
+    let seen = *rig.store.on_their_way().await.unwrap().first().unwrap();
+    // It shows that it lives.
+    assert!(rig.store.beat(&id).await.unwrap());
+    assert!(!rig.store.fail_unattended(&seen, &note, 9).await.unwrap());
+    let seen = *rig.store.on_their_way().await.unwrap().first().unwrap();
+    assert!(rig.store.fail_unattended(&seen, &note, 9).await.unwrap());
+    let row = rig.store.enclave(&ONE).await.unwrap().unwrap();
+    assert_eq!((row.state, row.reason.as_deref()), (State::Failed, Some("no-controller")));
+    assert_eq!(rig.store.on_their_way().await.unwrap(), []);
+    // One that comes back from the dead does not bring it up any more.
+    assert!(matches!(on(&rig, &claim, Event::Ready).await, Err(StoreError::WrongState)));
 }

@@ -14,14 +14,19 @@ use testbed::{World, until};
 
 const SOON: Duration = Duration::from_secs(90);
 
-struct Part {
+pub(crate) struct Part {
     name: &'static str,
     child: Child,
 }
 
 impl Part {
     fn start(world: &World, name: &'static str, config: &str) -> Self {
-        let (file, log) = (world.path(&format!("{name}.yaml")), world.path(&format!("{name}.log")));
+        Self::start_as(world, name, name, config)
+    }
+
+    /// One of several of a kind, whose files have a name of their own.
+    pub(crate) fn start_as(world: &World, name: &'static str, own: &str, config: &str) -> Self {
+        let (file, log) = (world.path(&format!("{own}.yaml")), world.path(&format!("{own}.log")));
         fs::write(&file, config).unwrap();
         let program = world.program("sealwright");
         let checked =
@@ -41,16 +46,33 @@ impl Part {
         Self { name, child }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill9(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// SIGTERM, and the exit code.
-    fn stop(mut self) -> (&'static str, Option<i32>) {
+    pub(crate) fn stop(mut self) -> (&'static str, Option<i32>) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         (self.name, self.child.wait().unwrap().code())
     }
 }
 
+impl Drop for Part {
+    fn drop(&mut self) {
+        // After `stop` and `kill9` it has ended; otherwise the test has failed.
+        self.child.kill().and_then(|()| self.child.wait()).ok();
+    }
+}
+
 /// What a part's log says after this word.
-fn logged(world: &World, name: &str, word: &str) -> String {
+pub(crate) fn logged(world: &World, name: &str, word: &str) -> String {
     until(SOON, &format!("{name} logs {word}"), || {
         let log = fs::read_to_string(world.path(&format!("{name}.log"))).ok()?;
         let (_, rest) = log.split_once(word)?;
@@ -58,7 +80,7 @@ fn logged(world: &World, name: &str, word: &str) -> String {
     })
 }
 
-fn folder(path: &Path, mode: u32) -> String {
+pub(crate) fn folder(path: &Path, mode: u32) -> String {
     DirBuilder::new().recursive(true).mode(mode).create(path).unwrap();
     path.to_string_lossy().into_owned()
 }
@@ -76,15 +98,26 @@ fn gateway_and_controller_alone_share_a_postgresql_database() {
     check(&World::new(), &server.new_database());
 }
 
-fn check(world: &World, database: &str) {
+/// The folders of a deployment, one part's each or shared.
+pub(crate) struct Folders {
+    pub(crate) data: String,
+    pub(crate) run: String,
+    ca: String,
+    pub(crate) blobs: String,
+    introductions: String,
+}
+
+pub(crate) const DOMAIN: &str = "trust_domain: sealwright.internal";
+
+/// Signer, agent and verifier, which know no database.
+pub(crate) fn node(world: &World) -> (Folders, Vec<Part>) {
     let data = folder(&world.data(), 0o711);
     let at = |name: &str| folder(&world.data().join(name), 0o711);
-    let (run, ca, verifier, agent) = (at("run"), at("ca"), at("verifier"), at("agent"));
-    let (blobs, apps, enclaves) = (at("blobs"), at("apps"), at("enclaves"));
+    let (run, ca, verifier, agent, blobs) = (at("run"), at("ca"), at("verifier"), at("agent"), at("blobs"));
     let introductions = folder(&world.data().join("introductions"), 0o700);
     let facade = world.program("sealwright-facade");
     let facade = facade.to_string_lossy();
-    let domain = "trust_domain: sealwright.internal";
+    let domain = DOMAIN;
 
     let mut parts = vec![
         Part::start(
@@ -109,26 +142,62 @@ fn check(world: &World, database: &str) {
     parts.push(Part::start(world, "verifier", &format!(
         "introductions: {introductions}\nroot: {ca}/root.der\nverifier: {{socket: {run}/verifier.sock, signer_socket: {run}/signer.sock, directory: {verifier}, {domain}, endorsement_anchors: [{{certificate: {verifier}/anchor.der, level: simulated, name: swtpm}}], endorsement_intermediates: [{verifier}/issuer.der], node_policy: {verifier}/node-policy.json, root_level: simulated}}\n"
     )));
-    parts.push(Part::start(world, "controller", &format!(
-        "database: \"{database}\"\ncontroller: {{socket: {run}/controller.sock, admin_socket: {run}/admin.sock, agent_socket: {run}/agent.sock, jwks_file: {run}/jwks.json, blobs: {blobs}, apps: {apps}, enclaves: {enclaves}, facade: {facade}, {domain}, issuer: \"spiffe://sealwright.internal/part/gateway\"}}\n"
-    )));
-    parts.push(Part::start(
-        world,
-        "edge",
-        &format!("listen: 127.0.0.1:0\ncontroller: {run}/controller.sock\n"),
-    ));
-    let edge = logged(world, "edge", "edge listens address=");
-    parts.push(Part::start(world, "gateway", &format!(
-        "introductions: {introductions}\ndatabase: \"{database}\"\ngateway: {{listen: \"127.0.0.1:0\", edge: \"{edge}\", {domain}, controller: {run}/controller.sock, blobs: {blobs}, jwks: {run}/jwks.json, factors: {{key_file: {data}/factors.key}}, license_key: {data}/license.key}}\n"
-    )));
-    let gateway = logged(world, "gateway", "gateway listens address=");
-    logged(world, "agent", "enrolled node=");
+    (Folders { data, run, ca, blobs, introductions }, parts)
+}
 
-    let root = fs::read(format!("{ca}/root.der")).unwrap();
+/// A controller's configuration, with folders of its own; `more` is further settings.
+pub(crate) fn controller_config(
+    world: &World,
+    folders: &Folders,
+    database: &str,
+    own: &str,
+    more: &str,
+) -> String {
+    let at = |name: &str| folder(&world.data().join(format!("{name}{own}")), 0o711);
+    let (apps, enclaves) = (at("apps"), at("enclaves"));
+    let (run, blobs, domain) = (&folders.run, &folders.blobs, DOMAIN);
+    let facade = world.program("sealwright-facade");
+    let facade = facade.display();
+    format!(
+        "database: \"{database}\"\ncontroller: {{socket: {run}/controller{own}.sock, admin_socket: {run}/admin.sock, agent_socket: {run}/agent.sock, jwks_file: {run}/jwks.json, blobs: {blobs}, apps: {apps}, enclaves: {enclaves}, facade: {facade}, {domain}, issuer: \"spiffe://sealwright.internal/part/gateway\"{more}}}\n"
+    )
+}
+
+/// A gateway's configuration; `controllers` is one path or a list, `more` further settings.
+pub(crate) fn gateway_config(
+    folders: &Folders,
+    database: &str,
+    edge: &str,
+    controllers: &str,
+    more: &str,
+) -> String {
+    let Folders { data, run, blobs, introductions, .. } = folders;
+    let domain = DOMAIN;
+    format!(
+        "introductions: {introductions}\ndatabase: \"{database}\"\ngateway: {{listen: \"127.0.0.1:0\", edge: \"{edge}\", {domain}, controller: {controllers}, blobs: {blobs}, jwks: {run}/jwks.json, factors: {{key_file: {data}/factors.key}}, license_key: {data}/license.key{more}}}\n"
+    )
+}
+
+/// What a user's client has to know.
+pub(crate) fn write_context(world: &World, folders: &Folders, gateway: &str, edge: &str) {
+    let root = fs::read(format!("{}/root.der", folders.ca)).unwrap();
     let anchor = Anchor { name: "CA".into(), certificate: root, level: Level::Simulated };
     let domain = "sealwright.internal".parse().unwrap();
     let context = Context::new(gateway.parse().unwrap(), edge.parse().unwrap(), domain, vec![anchor]);
     context.save(&world.context()).unwrap();
+}
+
+fn check(world: &World, database: &str) {
+    let (folders, mut parts) = node(world);
+    let config = controller_config(world, &folders, database, "", "");
+    parts.push(Part::start(world, "controller", &config));
+    let socket = format!("{}/controller.sock", folders.run);
+    parts.push(Part::start(world, "edge", &format!("listen: 127.0.0.1:0\ncontroller: {socket}\n")));
+    let edge = logged(world, "edge", "edge listens address=");
+    parts.push(Part::start(world, "gateway", &gateway_config(&folders, database, &edge, &socket, "")));
+    let gateway = logged(world, "gateway", "gateway listens address=");
+    logged(world, "agent", "enrolled node=");
+    write_context(world, &folders, &gateway, &edge);
 
     let alice = world.user("alice");
     alice.sign_up();

@@ -10,11 +10,13 @@ mod failpoints;
 mod killed;
 mod licences;
 mod lifecycle;
+mod lives;
 mod nobody;
 mod operations;
 mod random_kills;
 mod restart;
 mod secrets;
+mod two_controllers;
 mod user_guide;
 mod wire;
 

@@ -1,10 +1,15 @@
-//! What an operator's machinery sees: the service manager and monitoring.
+//! What an operator's machinery sees: the service manager, monitoring, a collector of traces.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use testbed::{World, repository};
 
 use crate::SOON;
@@ -62,6 +67,87 @@ fn monitoring_sees_readiness_and_what_users_did() {
         metrics.contains(r#"sealwright_gateway_request_seconds_bucket{le="0.1",status="201"}"#),
         "{metrics}"
     );
+}
+
+/// Takes exports until nobody listens to it any more.
+fn collector() -> (String, mpsc::Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            if sender.send(export(&mut stream.unwrap())).is_err() {
+                return;
+            }
+        }
+    });
+    (address, receiver)
+}
+
+fn export(stream: &mut TcpStream) -> Value {
+    let mut seen = Vec::new();
+    loop {
+        let mut more = [0; 16 << 10];
+        let length = stream.read(&mut more).unwrap();
+        assert!(length > 0, "an export broke off");
+        seen.extend_from_slice(&more[..length]);
+        let text = String::from_utf8_lossy(&seen);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let declared = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if body.len() == declared.parse::<usize>().unwrap() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+            return serde_json::from_str(body).unwrap();
+        }
+    }
+}
+
+/// The spans of an export: trace, and what was done.
+fn spans(export: &Value) -> Vec<(String, String)> {
+    let spans = export.pointer("/resourceSpans/0/scopeSpans/0/spans").and_then(Value::as_array).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let what = |span: &Value| {
+        let attributes = span["attributes"].as_array().cloned().unwrap_or_default();
+        let named = |key: &str| {
+            let found = attributes.iter().find(|attribute| attribute["key"] == key);
+            found.map(|attribute| text(&attribute["value"]["stringValue"]))
+        };
+        named("what").or_else(|| named("path")).unwrap_or_else(|| text(&span["name"]))
+    };
+    spans.iter().map(|span| (text(&span["traceId"]), what(span))).collect()
+}
+
+/// What the creation of an enclave is made of: gateway, controller, agent, signer, and the facade, which has no network.
+const PARTS: [&str; 9] = [
+    "/v1/enclaves",
+    "follow the start",
+    "/sealwright.v1.Controller/StartEnclave",
+    "start enclave",
+    "measured copy",
+    "/v1/self/key",
+    "/v1/self/certificate",
+    "start facade",
+    "certify",
+];
+
+#[test]
+fn one_request_is_one_trace_through_all_parts() {
+    let world = World::new();
+    let (address, exports) = collector();
+    let _up = world.begin(Some(&format!("observe: {{traces: {{collector: \"{address}\"}}}}"))).ready();
+    let alice = world.user("alice");
+    alice.sign_up();
+    alice.ok(&["app", "publish", &world.hello("hello", "1.0.0", "hi")]);
+    alice.ok(&["enclave", "create", "notes", "--app", "hello"]);
+    let mut traces: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let began = Instant::now();
+    let is_whole = |whats: &BTreeSet<String>| PARTS.iter().all(|part| whats.contains(*part));
+    while !traces.values().any(is_whole) {
+        assert!(began.elapsed() < SOON, "no trace has all parts: {traces:#?}");
+        let Ok(export) = exports.recv_timeout(Duration::from_secs(5)) else { continue };
+        for (trace, what) in spans(&export) {
+            traces.entry(trace).or_default().insert(what);
+        }
+    }
 }
 
 /// systemd's own reading of the units, with a program that is there in place of ours.

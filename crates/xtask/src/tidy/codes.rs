@@ -11,7 +11,13 @@ use super::{Finding, Source};
 const DOCUMENT: &str = "docs/formats.md";
 const DECLARATION: &str = "pub const CODES: &[&str]";
 /// Files whose codes stand in the arms of a `match`: `… => "code",`.
-const ARMS: &[&str] = &["crates/facade/src/refusal.rs"];
+const ARMS: &[&str] = &[
+    "crates/facade/src/refusal.rs",
+    "crates/controller/src/reason.rs",
+    "crates/lifecycle/src/countdown.rs",
+    "crates/sandbox/src/feature.rs",
+    "crates/workload/src/launch.rs",
+];
 /// The file whose codes stand in rows `Variant = "code", status, "title";`.
 const PROBLEMS: &str = "crates/api/src/problem.rs";
 const BEGIN: &str = "<!-- codes:begin -->";
@@ -47,7 +53,7 @@ fn codes_of(source: &Source) -> Vec<&str> {
 /// What stands before the next quote, where that is a code.
 fn code(rest: &str) -> Option<&str> {
     let code = rest.split('"').next()?;
-    let is_code = code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let is_code = code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
     (is_code && !code.is_empty()).then_some(code)
 }
 

@@ -25,6 +25,12 @@ pub(crate) enum RawEnclave {
         /// This version of it, not the newest
         #[arg(long, value_name = "VERSION")]
         version: Option<AppVersion>,
+        /// Stop it after so much time without use (30m, 4h)
+        #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+        idle_timeout: Option<Duration>,
+        /// Stop it so much time after its start
+        #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+        max_age: Option<Duration>,
         #[command(flatten)]
         wait: RawWait,
     },
