@@ -47,7 +47,10 @@ pub(crate) enum ControllerError {
 impl From<Status> for ControllerError {
     fn from(status: Status) -> Self {
         match status.code() {
-            tonic::Code::Unavailable | tonic::Code::Cancelled => Self::Unavailable(Box::new(status)),
+            // The controller never says `unknown`; a connection that breaks off does.
+            tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::Unknown => {
+                Self::Unavailable(Box::new(status))
+            }
             tonic::Code::DeadlineExceeded => Self::Deadline,
             tonic::Code::FailedPrecondition | tonic::Code::Aborted => Self::WrongState(Box::new(status)),
             tonic::Code::ResourceExhausted => Self::NoCapacity,
