@@ -2,11 +2,14 @@
 //!
 //! Every controller of a database sees the same announcements, and tells those enclaves that are its own.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lifecycle::{Event, StopReason};
+use names::EnclaveId;
 use server::telemetry::chain;
-use store::{By, Enclave as Row, Note, StoreError};
+use store::{By, Enclave as Row, LicenseStop, Note, StoreError};
 
 use crate::operations::{Failed, Parts, agent_failed, failed, now, store_failed};
 use crate::reason::Reason;
@@ -17,26 +20,49 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Looks at the licences until it is dropped.
 pub(crate) async fn follow(service: Service) {
+    let busy = Busy::default();
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = look(&service, now()).await {
-            tracing::warn!(error = %chain(&error), "the licences were not looked at");
+        match look(&service).await {
+            Ok(due) => due.into_iter().for_each(|stop| take_up(&service, stop, &busy)),
+            Err(error) => tracing::warn!(error = %chain(&error), "the licences were not looked at"),
         }
     }
 }
 
-async fn look(service: &Service, now: u64) -> Result<(), StoreError> {
-    let store = &service.parts.store;
-    let stops = store.licenses_to_stop(now, service.parts.config.settings.licenses.warning).await?;
+/// Enclaves that are being stopped: one that does not end keeps none of the others waiting.
+type Busy = Arc<Mutex<HashSet<EnclaveId>>>;
+
+/// Tells the enclaves what was announced; those whose time has come are returned.
+async fn look(service: &Service) -> Result<Vec<LicenseStop>, StoreError> {
+    let (now, warning) = (now(), service.parts.config.settings.licenses.warning);
+    let mut stops = service.parts.store.licenses_to_stop(now, warning).await?;
     service.tell_of_licenses(&stops);
-    for stop in stops.iter().filter(|stop| stop.at <= now) {
-        tracing::info!(enclave = %stop.enclave, reason = stop.why.as_str(), "stopped by its licence");
-        let message = format!("stopped by its licence: {}", stop.why.as_str());
-        let note = Note { stop_reason: Some(StopReason::License), ..Note::says(&message) };
-        store.change(&stop.enclave, By::User, Event::Stop, &note, now).await?;
-        if service.enclave(stop.enclave).settle(stop.why.as_str()).await.is_ok() {
-            store.license_stopped(stop, now).await?;
+    stops.retain(|stop| stop.at <= now);
+    Ok(stops)
+}
+
+fn take_up(service: &Service, stop: LicenseStop, busy: &Busy) {
+    if !busy.lock().unwrap_or_else(PoisonError::into_inner).insert(stop.enclave) {
+        return;
+    }
+    let (service, busy) = (service.clone(), Arc::clone(busy));
+    service.tasks.clone().spawn_cancellable(async move {
+        if let Err(error) = end(&service, &stop).await {
+            tracing::warn!(enclave = %stop.enclave, error = %chain(&error), "not stopped by its licence yet");
         }
+        busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&stop.enclave);
+    });
+}
+
+async fn end(service: &Service, stop: &LicenseStop) -> Result<(), StoreError> {
+    let (store, why) = (&service.parts.store, stop.why.as_str());
+    tracing::info!(enclave = %stop.enclave, reason = why, "stopped by its licence");
+    let message = format!("stopped by its licence: {why}");
+    let note = Note { stop_reason: Some(StopReason::License), ..Note::says(&message) };
+    store.change(&stop.enclave, By::User, Event::Stop, &note, now()).await?;
+    if service.enclave(stop.enclave).settle(why).await.is_ok() {
+        store.license_stopped(stop, now()).await?;
     }
     Ok(())
 }
