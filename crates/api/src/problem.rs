@@ -174,6 +174,8 @@ codes! {
     IdempotencyRunning = "idempotency_running", 409, "a request with this key is being done";
     /// The user stores as many bytes as allowed.
     StorageQuotaExceeded = "storage_quota_exceeded", 409, "no more files allowed";
+    /// `If-Match` names none of the tags that the thing has now.
+    PreconditionFailed = "precondition_failed", 412, "it has changed";
     /// The body exceeds its bound.
     TooLarge = "too_large", 413, "the body is too large";
     /// The body's media type is not the one needed.

@@ -5,7 +5,9 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use names::Digest;
@@ -28,13 +30,9 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     if response.status() != StatusCode::OK || !is_json {
         return response;
     }
-    let (mut parts, body) = response.into_parts();
-    let Ok(body) = Limited::new(body, ANSWER_BYTES).collect().await else {
-        parts.status = StatusCode::INTERNAL_SERVER_ERROR;
-        return Response::from_parts(parts, Body::empty());
+    let Some((mut parts, body, tag)) = tagged(response).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let body = body.to_bytes();
-    let tag = format!("\"{}\"", Digest::of(&body));
     let is_known = known.iter().any(|header| names(header, &tag));
     set(&mut parts.headers, &tag);
     if !is_known {
@@ -44,6 +42,14 @@ pub(crate) async fn tag(request: Request, next: Next) -> Response {
     parts.headers.remove(header::CONTENT_TYPE);
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::empty())
+}
+
+/// An answer in its parts, with the tag of its body.
+pub(crate) async fn tagged(response: Response) -> Option<(Parts, Bytes, String)> {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, ANSWER_BYTES).collect().await.ok()?.to_bytes();
+    let tag = format!("\"{}\"", Digest::of(&body));
+    Some((parts, body, tag))
 }
 
 /// The weak comparison (RFC 9110, 13.1.2).

@@ -22,7 +22,7 @@ use store::{KeptAnswer, KeyedRequest, StoreError, Turn};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::extract::{Caller, whole_body};
+use crate::extract::{Admin, Caller, whole_body};
 use crate::refusal::Refusal;
 use crate::shared::{Shared, now, random};
 
@@ -33,8 +33,26 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const ANSWER_BYTES: usize = 64 << 10;
 
 /// Where the header is read. `POST` only.
-pub const PATHS: &[&str] =
-    &["/v1/apps", "/v1/enclaves", "/v1/enclaves/{name}/start", "/v1/enclaves/{name}/stop"];
+pub const PATHS: &[&str] = &[
+    "/v1/admin/licenses",
+    "/v1/admin/licenses/{id}/reinstate",
+    "/v1/admin/licenses/{id}/renew",
+    "/v1/admin/licenses/{id}/revoke",
+    "/v1/admin/licenses/{id}/suspend",
+    "/v1/admin/plans",
+    "/v1/admin/plans/{code}/retire",
+    "/v1/admin/users/{name}/disable",
+    "/v1/admin/users/{name}/enable",
+    "/v1/apps",
+    "/v1/enclaves",
+    "/v1/enclaves/{name}/cancel",
+    "/v1/enclaves/{name}/extend",
+    "/v1/enclaves/{name}/start",
+    "/v1/enclaves/{name}/stop",
+    "/v1/licenses/{id}/check-in",
+];
+/// For whoever is no admin now, there is nothing below it, and no kept answer either.
+const ADMINS: &str = "/v1/admin/";
 
 /// The layer around all routes.
 pub(crate) async fn once(
@@ -43,13 +61,17 @@ pub(crate) async fn once(
     next: Next,
 ) -> Result<Response, Refusal> {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let is_read = request.method() == Method::POST && path.is_some_and(|path| PATHS.contains(&path));
-    if !is_read || !request.headers().contains_key(KEY) {
+    let path = path.filter(|path| request.method() == Method::POST && PATHS.contains(path));
+    let Some(path) = path.filter(|_| request.headers().contains_key(KEY)) else {
         return Ok(next.run(request).await);
-    }
+    };
+    let is_admins = path.starts_with(ADMINS);
     let key = key(request.headers())?;
     let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, &shared).await?;
+    let caller = match is_admins {
+        true => Admin::from_request_parts(&mut parts, &shared).await?.0,
+        false => Caller::from_request_parts(&mut parts, &shared).await?,
+    };
     let body = whole_body(&parts.headers, body, APP_BODY_BYTES, shared.timeouts.body()).await?;
     let attempt = KeyedRequest {
         user: caller.user,

@@ -11,7 +11,7 @@ use axum::routing::MethodRouter;
 use crate::shared::Shared;
 use crate::{
     admin, apps, audit, blobs, conditional, device, enclaves, factors, idempotency, licenses, lives, meta,
-    oidc, origin, original, page, refusal, sessions, timeouts, unread, users,
+    oidc, origin, original, page, precondition, refusal, sessions, timeouts, unread, users,
 };
 
 /// The routes of one area.
@@ -68,10 +68,12 @@ pub fn paths() -> Vec<&'static str> {
 
 /// What answers requests.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let present = precondition::Routes::new(all().router.with_state(Arc::clone(&shared)));
     all()
         .router
         .fallback(meta::no_such_route)
         .method_not_allowed_fallback(meta::method_not_allowed)
+        .layer(from_fn_with_state(Arc::new(present), precondition::hold))
         .layer(from_fn_with_state(Arc::clone(&shared), idempotency::once))
         .layer(from_fn(conditional::tag))
         .layer(from_fn_with_state(Arc::clone(&shared), timeouts::in_time))

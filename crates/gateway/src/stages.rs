@@ -14,7 +14,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, stream};
-use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use lifecycle::Event as LifeEvent;
 use names::EnclaveId;
 use server::telemetry::chain;
@@ -40,6 +41,12 @@ const LOOK: Duration = Duration::from_millis(400);
 const EVENTS: u32 = 64;
 /// What a browser sends when it comes back (HTML, 9.2).
 const LAST_EVENT_ID: &str = "last-event-id";
+
+/// As every other answer it is not stored; and nginx would collect events otherwise.
+const AS_IT_COMES: [(HeaderName, HeaderValue); 2] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+];
 
 /// The starts that this process follows, to wake who watches them.
 #[derive(Default)]
@@ -148,7 +155,7 @@ pub(crate) async fn follow(
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
+) -> Result<([(HeaderName, HeaderValue); 2], Sse<impl Stream<Item = Result<Event, Infallible>>>), Refusal> {
     let enclave = find(&shared, &caller, path).await?;
     let seen = headers.get(LAST_EVENT_ID).map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
     let after = match seen {
@@ -160,6 +167,7 @@ pub(crate) async fn follow(
         None => shared.store.newest_start(&enclave.id).await?,
     };
     let news = shared.stages.of(&enclave.id);
+    let alive = KeepAlive::new().interval(shared.timeouts.silence());
     let watcher = Watcher {
         shared,
         id: enclave.id,
@@ -169,7 +177,7 @@ pub(crate) async fn follow(
         until: Instant::now() + START_DEADLINE,
         ended: false,
     };
-    Ok(Sse::new(watcher.events()).keep_alive(KeepAlive::default()))
+    Ok((AS_IT_COMES, Sse::new(watcher.events()).keep_alive(alive)))
 }
 
 const fn is_down(state: EnclaveState) -> bool {

@@ -52,6 +52,11 @@ impl Timeouts {
         Duration::from_secs(self.body)
     }
 
+    /// A stream of events that has nothing to tell says after this time that it is still there.
+    pub(crate) fn silence(&self) -> Duration {
+        Duration::from_secs((self.head / 2).max(1))
+    }
+
     const fn answer(&self) -> Duration {
         Duration::from_secs(self.answer)
     }

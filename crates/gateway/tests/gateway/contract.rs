@@ -142,6 +142,26 @@ fn idempotent_operations_are_those_of_the_document() {
     assert_eq!(documented, gateway::IDEMPOTENT_PATHS.iter().copied().collect());
 }
 
+/// The document and the gateway agree about what `If-Match` is for.
+#[test]
+fn conditional_operations_are_those_of_the_document() {
+    let parameter = serde_json::json!({"$ref": "#/components/parameters/ifMatch"});
+    let mut conditional = 0;
+    for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
+        let is_tagged = gateway::TAGGED_PATHS.iter().any(|thing| {
+            path.strip_prefix(thing).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        let is_tagged = is_tagged && !gateway::UNCONDITIONAL_PATHS.contains(&path.as_str());
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(key, _)| *key != "parameters") {
+            let parameters = operation["parameters"].as_array();
+            let says = parameters.is_some_and(|parameters| parameters.contains(&parameter));
+            assert_eq!(says, is_tagged && method != "get", "{method} {path}");
+            conditional += usize::from(says);
+        }
+    }
+    assert!(conditional > 10, "{conditional}");
+}
+
 #[tokio::test]
 async fn the_document_is_served_as_it_is_committed() {
     let rig = rig().await;

@@ -16,6 +16,7 @@ use proto::v1::{
 };
 use server::Tasks;
 use store::{By, Claim, Controller as Registered, ControllerId, Note, Process, Store};
+use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -26,13 +27,20 @@ pub struct FakeController {
     store: Store,
     starts: Arc<AtomicUsize>,
     full: Arc<AtomicBool>,
+    released: Arc<Notify>,
     tasks: Tasks,
 }
 
 impl FakeController {
     pub fn serve(socket: &Path, store: Store, parent: &Tasks) -> Self {
         let tasks = Tasks::new();
-        let fake = Self { store, starts: Arc::default(), full: Arc::default(), tasks: tasks.clone() };
+        let fake = Self {
+            store,
+            starts: Arc::default(),
+            full: Arc::default(),
+            released: Arc::default(),
+            tasks: tasks.clone(),
+        };
         let incoming = proto::serve_socket(socket).unwrap();
         let service = ControllerServer::new(fake.clone());
         let (stopping, parent_stopping) = (tasks.stopping(), parent.stopping());
@@ -54,6 +62,11 @@ impl FakeController {
     /// Says from now on whether the node has no room.
     pub fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
+    }
+
+    /// Lets one start go on that waits for it: that of an enclave whose name begins with `slow`.
+    pub fn release(&self) {
+        self.released.notify_one();
     }
 
     /// Says when a running enclave will be stopped by itself.
@@ -111,6 +124,9 @@ impl Controller for FakeController {
         let claim = self.claim(&enclave.id).await?;
         self.step(&enclave.id, &claim, Event::Begin, &Note::stage("prepare", "", 10)).await?;
         self.store.next_incarnation(&enclave.id, &claim).await.unwrap();
+        if enclave.name.starts_with("slow") {
+            self.released.notified().await;
+        }
         let (event, name, reason) = if enclave.name.starts_with("broken") {
             (Event::Fail, "failed", "spawn")
         } else {

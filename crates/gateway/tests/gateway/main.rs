@@ -5,6 +5,7 @@ mod accounts;
 mod acts;
 mod admin;
 mod apps;
+mod conditions;
 mod contract;
 mod database;
 mod device;
@@ -12,6 +13,7 @@ mod enclaves;
 mod fake_controller;
 mod fake_enclave;
 mod habits;
+mod http2;
 mod key_rotation;
 mod licenses;
 mod limits;
@@ -25,6 +27,7 @@ mod protocol;
 mod rig;
 mod second_factors;
 mod sessions;
+mod streams;
 mod tokens;
 
 /// The same tests run on PostgreSQL by on_postgres.rs.

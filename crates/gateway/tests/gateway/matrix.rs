@@ -153,6 +153,12 @@ async fn what_is_somebody_elses_is_not_there() {
     owner.stages("notes").await;
     let listed = owner.get("/v1/sessions").await.expect(StatusCode::OK);
     let session = listed["sessions"][0]["id"].as_str().unwrap().to_owned();
+    let root = rig.admin("root").await;
+    let plan = json!({"code": "a", "terms": {"seats": 2, "enclaves": 1, "entitlements": ["hello"], "duration": 86_400}});
+    root.post("/v1/admin/plans", plan).await.expect(StatusCode::CREATED);
+    let license = root.post("/v1/admin/licenses", json!({"plan": "a", "holder": "alice"})).await;
+    let license = license.expect(StatusCode::CREATED)["id"].as_str().unwrap().to_owned();
+    let seen = owner.get(&format!("/v1/licenses/{license}")).await.expect(StatusCode::OK);
     let mut tried = 0;
     for operation in operations() {
         let named = operation.template.contains('{') && !PUBLIC.contains(&operation.template.as_str());
@@ -162,6 +168,7 @@ async fn what_is_somebody_elses_is_not_there() {
         let path = operation.path(|name| match name {
             "name" if operation.template.contains("users") => "alice".into(),
             "name" => "notes".into(),
+            "id" if operation.template.contains("/licenses/") => license.clone(),
             "id" => session.clone(),
             other => any(other),
         });
@@ -172,7 +179,8 @@ async fn what_is_somebody_elses_is_not_there() {
         assert_eq!(answer.json()["code"], "not_found", "{} {path}: {:?}", operation.method, answer.body);
         tried += 1;
     }
-    assert!(tried > 10, "{tried}");
+    assert!(tried > 30, "{tried}");
+    assert_eq!(owner.get(&format!("/v1/licenses/{license}")).await.expect(StatusCode::OK), seen);
     assert_eq!(owner.get("/v1/enclaves/notes").await.expect(StatusCode::OK)["state"], "running");
     owner.get("/v1/me").await.expect(StatusCode::OK);
 }

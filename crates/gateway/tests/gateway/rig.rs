@@ -113,7 +113,7 @@ pub async fn rig_with_licenses() -> Rig {
 
 /// A gateway that waits no longer than a second for anything.
 pub async fn hasty_rig() -> Rig {
-    let timeouts = Timeouts { head: 1, body: 1, answer: 60 };
+    let timeouts = Timeouts { head: 1, body: 1, ..Timeouts::default() };
     rig_with(|config| config.settings.timeouts = timeouts).await
 }
 
@@ -243,6 +243,11 @@ impl Rig {
         self.connect(None, Application::Http1).await
     }
 
+    /// The same, for HTTP/2.
+    pub async fn http2_connection(&self) -> Connection<TcpStream> {
+        self.connect(None, Application::Http2).await
+    }
+
     async fn connect(&self, identity: Option<&Identity>, application: Application) -> Connection<TcpStream> {
         let client =
             identity.map(|identity| identity.key.certified_key(&[identity.certificate.der()]).unwrap());
@@ -297,6 +302,11 @@ impl Rig {
     /// An account with the role, as the operator gives it at the database.
     pub async fn admin(&self, name: &str) -> Session<'_> {
         let session = self.user(name, None).await;
+        self.set_role(&session, store::Role::Admin).await;
+        session
+    }
+
+    pub async fn set_role(&self, session: &Session<'_>, role: store::Role) {
         let id = session.user_id().parse().unwrap();
         let event = store::Event {
             at: now(),
@@ -307,8 +317,7 @@ impl Rig {
             request: String::new(),
             address: String::new(),
         };
-        self.store.set_role(&id, store::Role::Admin, event).await.unwrap();
-        session
+        self.store.set_role(&id, role, event).await.unwrap();
     }
 
     pub async fn log_in(&self, name: &str, identity: Option<&Identity>) -> Session<'_> {

@@ -16,10 +16,11 @@ pub fn write_out(document: &mut Value) -> Result<()> {
     let map = document.as_object_mut().context("the document is a map")?;
     let machinery = map.remove(MACHINERY).context("x-codes of the head")?;
     let schemas = map.get("components").map(|components| components["schemas"].clone()).unwrap_or_default();
+    let shared = map.get("components").map(|components| components["parameters"].clone()).unwrap_or_default();
     let paths = map.get_mut("paths").and_then(Value::as_object_mut).context("there are no paths")?;
     for (path, item) in paths {
         let item = item.as_object_mut().with_context(|| format!("{path} is a map"))?;
-        add_path_parameters(path, item)?;
+        add_path_parameters(path, item, &shared)?;
         for method in METHODS {
             let Some(operation) = item.get_mut(method) else { continue };
             let operation = operation.as_object_mut().with_context(|| format!("{method} {path} is a map"))?;
@@ -32,14 +33,15 @@ pub fn write_out(document: &mut Value) -> Result<()> {
     Ok(())
 }
 
-fn add_path_parameters(path: &str, item: &mut Map<String, Value>) -> Result<()> {
+fn add_path_parameters(path: &str, item: &mut Map<String, Value>, shared: &Value) -> Result<()> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let listed = item.entry("parameters").or_insert_with(|| json!([]));
     let listed = listed.as_array_mut().context("parameters are a list")?;
     for name in names {
         let is_there = listed.iter().any(|parameter| {
+            let to = parameter["$ref"].as_str().and_then(|to| to.strip_prefix("#/components/parameters/"));
+            let parameter = to.map_or(parameter, |to| &shared[to]);
             parameter["in"] == "path" && parameter["name"] == name
-                || parameter["$ref"].as_str().is_some_and(|to| to.starts_with("#/components/parameters/"))
         });
         if !is_there {
             listed.push(json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}));
@@ -59,13 +61,16 @@ fn write_out_one(operation: &mut Map<String, Value>, schemas: &Value, machinery:
         operation
             .insert("requestBody".into(), json!({"required": true, "content": {"application/json": media}}));
     }
-    let is_idempotent = operation.remove("idempotent").is_some_and(|value| value == true);
-    if is_idempotent {
-        add_parameter(operation, "idempotencyKey")?;
+    let mut more = Vec::new();
+    for (form, parameter) in [("idempotent", "idempotencyKey"), ("conditional", "ifMatch")] {
+        if operation.remove(form).is_some_and(|value| value == true) {
+            add_parameter(operation, parameter)?;
+            more.push(&machinery[form]);
+        }
     }
     let answers = operation.remove("answers").unwrap_or_else(|| json!({}));
     let problems = operation.remove("problems").unwrap_or_else(|| json!([]));
-    let codes = codes(operation, &problems, machinery, is_idempotent)?;
+    let codes = codes(operation, &problems, machinery, &more)?;
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     let responses = responses.as_object_mut().context("`responses` is a map")?;
     for (status, what) in answers.as_object().context("`answers` is a map")? {
@@ -132,16 +137,14 @@ fn codes(
     operation: &Map<String, Value>,
     problems: &Value,
     machinery: &Value,
-    is_idempotent: bool,
+    more: &[&Value],
 ) -> Result<BTreeMap<u16, Vec<Code>>> {
     let is_public = operation.get("security").is_some_and(|security| *security == json!([]));
     let mut lists = vec![problems, &machinery["every"]];
     if operation.contains_key("requestBody") {
         lists.push(&machinery["body"]);
     }
-    if is_idempotent {
-        lists.push(&machinery["idempotent"]);
-    }
+    lists.extend_from_slice(more);
     if !is_public {
         lists.push(&machinery["bearer"]);
     }
@@ -181,7 +184,7 @@ mod tests {
 
     fn document(operation: &Value) -> Value {
         json!({
-            "x-codes": {"every": ["internal"], "body": ["malformed"], "idempotent": ["idempotency_mismatch"], "bearer": ["token_missing"]},
+            "x-codes": {"every": ["internal"], "body": ["malformed"], "idempotent": ["idempotency_mismatch"], "conditional": ["precondition_failed"], "bearer": ["token_missing"]},
             "paths": {"/v1/things/{name}": {"post": operation}},
             "components": {"schemas": {"Thing": {"description": "A thing."}}},
         })
