@@ -26,7 +26,7 @@ case $verb in
         exec /var/lib/sealwright/programs/sealwright up "$@"
         ;;
     *)
-        copies=$(mktemp -d /tmp/sealwright-programs.XXXXXX)
+        copies=$(mktemp -d "${TMPDIR:-/tmp}/sealwright-programs.XXXXXX")
         chmod 755 "$copies"
         trap 'rm -rf "$copies"' EXIT
         copy_to "$copies"

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ -d .tools/bin ] && export PATH="$PWD/.tools/bin:$PATH"
 programs=$(realpath "${CARGO_TARGET_DIR:-target}")/debug
-world=$(mktemp -d /tmp/sealwright-api.XXXXXX)
+world=$(mktemp -d "${TMPDIR:-/tmp}/sealwright-api.XXXXXX")
 pid=
 finish() {
     status=$?

@@ -1,9 +1,10 @@
-"""Who asks: a user who is logged in over the client certificate of the run. What ends sessions is asked by another one, each time anew."""
+"""Who asks: an admin who is logged in over the client certificate of the run. What ends sessions is asked by another one, each time anew."""
 
 import itertools
 import json
 import os
 import ssl
+import subprocess
 import urllib.request
 
 import schemathesis
@@ -26,6 +27,11 @@ def post(path, body):
 
 for _name in ("asking", "leaving"):
     post("/v1/users", {"name": _name, "password": PASSWORD})
+# To everybody else there is nothing below /v1/admin.
+subprocess.run(
+    ["sealwright", "admin", "grant", "asking", "--data", os.path.join(os.environ["SEALWRIGHT_WORLD"], "data")],
+    check=True, stdout=subprocess.DEVNULL,
+)
 
 
 def _ends_sessions(context):
