@@ -1,10 +1,10 @@
 //! What the agent's tasks share: the TPM, the journal, the registry, and what enrolment gave.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hardware::{EndorsementKey, LoadedKey, TpmHandle};
 use names::{Digest, Level, SpiffeId, TrustDomain};
+pub(crate) use server::clock::now;
 use tokio::sync::watch;
 
 use crate::journal::Journal;
@@ -69,9 +69,4 @@ impl Node {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The clock in unix seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

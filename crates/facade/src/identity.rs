@@ -2,7 +2,7 @@
 //!
 //! Invariant: a connection keeps the certificate that its client saw; the next ones get the new one.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use api::node::{CertifyRequest, RegisterKey};
 use attested_tls::{Acceptor, CertificateSlot, ClientCertificates, LocalKey, NoServerName, TlsError};
@@ -10,6 +10,7 @@ use base64ct::{Base64, Encoding};
 use names::Digest;
 use node_api::{CallError, Node};
 use pki::{Certificate, CertificateError, SigningError, SigningKey};
+pub(crate) use server::clock::now;
 use server::telemetry::chain;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -176,11 +177,6 @@ fn served(chain: &[Certificate]) -> Vec<&[u8]> {
 const fn renewal_time(now: u64, not_after: u64) -> u64 {
     let wait = not_after.saturating_sub(now) / 3 * 2;
     now.saturating_add(if wait == 0 { 1 } else { wait })
-}
-
-/// Unix seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use packing::Blobs;
 use passwords::{Hasher, Rules};
 use server::Tasks;
+pub(crate) use server::clock::now;
 use store::Store;
 use tokio::sync::Semaphore;
 
@@ -104,11 +105,6 @@ impl Shared {
             tasks,
         })
     }
-}
-
-/// Unix seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Unix milliseconds.

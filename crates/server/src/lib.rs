@@ -2,6 +2,7 @@
 //!
 //! Not here: what a service does. Services call this crate, and the composing tool calls [`telemetry::init`] once.
 
+pub mod clock;
 pub mod config;
 pub mod problem;
 pub mod tasks;
