@@ -42,6 +42,9 @@ pub enum TpmError {
     /// A non-volatile index is larger than anything that we keep or expect there.
     #[error("the index has {0} bytes")]
     IndexTooLarge(u16),
+    /// The TPM does not tell a property that every TPM has.
+    #[error("the TPM has no property {0:#x}")]
+    PropertyMissing(u32),
     /// There is no endorsement certificate.
     #[error("the TPM has no endorsement certificate")]
     NoEndorsementCertificate,

@@ -3,6 +3,7 @@
 
 mod checkquote;
 mod keys;
+mod lockout;
 mod owner;
 mod replay;
 mod sessions;

@@ -151,6 +151,18 @@ impl GetProperties {
     pub const MANUFACTURER: u32 = 0x105;
     /// TPM_PT_FIRMWARE_VERSION_1.
     pub const FIRMWARE_VERSION_1: u32 = 0x10b;
+    /// TPM_PT_PERMANENT: flags, TPMA_PERMANENT.
+    pub const PERMANENT: u32 = 0x200;
+    /// TPMA_PERMANENT.inLockout (Part 2, 8.6).
+    pub const IN_LOCKOUT: u32 = 1 << 9;
+    /// TPM_PT_LOCKOUT_COUNTER: failed authorizations.
+    pub const LOCKOUT_COUNTER: u32 = 0x20e;
+    /// TPM_PT_MAX_AUTH_FAIL: how many of them lock.
+    pub const MAX_AUTH_FAIL: u32 = 0x20f;
+    /// TPM_PT_LOCKOUT_INTERVAL: seconds after which one is forgotten.
+    pub const LOCKOUT_INTERVAL: u32 = 0x210;
+    /// TPM_PT_LOCKOUT_RECOVERY: seconds after which the lockout authorization may be tried again.
+    pub const LOCKOUT_RECOVERY: u32 = 0x211;
     /// TPM_PT_NV_BUFFER_MAX.
     pub const NV_BUFFER_MAX: u32 = 0x12c;
 }
