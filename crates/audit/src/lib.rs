@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -88,6 +89,9 @@ pub enum Broken {
     /// A field is not what was hashed.
     #[error("entry {0} was altered")]
     Altered(u64),
+    /// The chain begins with another entry than the first, and no entry in it says that those before were removed.
+    #[error("entries before {0} are missing, and the chain does not say that they were removed")]
+    Start(u64),
     /// The chain ends before a head that was seen, or has another entry there.
     #[error("the chain does not hold entry {0} as it was seen")]
     Head(u64),
@@ -126,6 +130,29 @@ pub fn verify_since<'a>(
     if there { Ok(end) } else { Err(Broken::Head(seen.seq)) }
 }
 
+/// What is written into a chain when its beginning is removed, so that the chain itself says from where on it is whole.
+pub const PRUNED: &str = "audit.prune";
+
+/// The subject of a [`PRUNED`] entry: the last entry that was removed.
+#[must_use]
+pub fn pruned_up_to(last: &Head) -> String {
+    format!("{} {}", last.seq, last.hash)
+}
+
+/// Follows a chain whose beginning may have been removed. It is whole from the first entry that is there, if the newest [`PRUNED`]
+/// entry names the one before it; a chain that begins with entry 1 needs none.
+///
+/// # Errors
+/// As [`verify`], and [`Broken::Start`].
+pub fn verify_pruned<'a>(entries: impl IntoIterator<Item = &'a Entry> + Clone) -> Result<Head, Broken> {
+    let Some(first) = entries.clone().into_iter().next() else { return Ok(Head::START) };
+    let start = Head { seq: first.seq.saturating_sub(1), hash: first.prev };
+    let end = verify(start, entries.clone())?;
+    let named = entries.into_iter().filter(|entry| entry.event.action == PRUNED).last();
+    let is_named = named.is_some_and(|entry| entry.event.subject == pruned_up_to(&start));
+    if start == Head::START || is_named { Ok(end) } else { Err(Broken::Start(first.seq)) }
+}
+
 /// Every field with its length before it, so that no two events have the same bytes.
 fn hash(seq: u64, prev: &Digest, event: &Event) -> Digest {
     let Event { at, actor, action, subject, result, request, address } = event;
@@ -143,8 +170,6 @@ fn hash(seq: u64, prev: &Digest, event: &Event) -> Digest {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use alloc::format;
-
     use super::*;
 
     fn chain(length: u64) -> Vec<Entry> {
@@ -215,6 +240,32 @@ mod tests {
         assert_eq!(verify_since(Head::START, &entries[..3], &seen), Err(Broken::Head(4)));
         let rewritten = chain(2);
         assert_eq!(verify_since(Head::START, &rewritten, &seen), Err(Broken::Head(4)));
+    }
+
+    /// A chain of which the first `removed` are gone, as its store writes it.
+    fn pruned(length: u64, removed: usize) -> Vec<Entry> {
+        let mut entries = chain(length);
+        let last = entries[removed - 1].head();
+        let event = Event { action: PRUNED.into(), subject: pruned_up_to(&last), ..Event::default() };
+        entries.push(Entry::after(&entries[entries.len() - 1].head(), event));
+        entries.split_off(removed)
+    }
+
+    #[test]
+    fn a_pruned_chain_is_whole_from_where_it_says() {
+        assert_eq!(verify_pruned(&chain(5)), Ok(chain(5)[4].head()));
+        assert_eq!(verify_pruned(&[]), Ok(Head::START));
+        let entries = pruned(5, 2);
+        assert_eq!(verify_pruned(&entries), Ok(entries[3].head()));
+    }
+
+    #[test]
+    fn a_beginning_that_was_cut_off_without_a_word_or_farther_than_said_is_found() {
+        assert_eq!(verify_pruned(&chain(5)[2..]), Err(Broken::Start(3)));
+        assert_eq!(verify_pruned(&pruned(5, 2)[1..]), Err(Broken::Start(4)));
+        let mut altered = pruned(5, 2);
+        altered[3].event.subject = pruned_up_to(&altered[0].head());
+        assert_eq!(verify_pruned(&altered[1..]), Err(Broken::Altered(6)));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use sqlx::Row;
 use crate::database::{Record, Write, parsed, signed, unsigned};
 use crate::{Store, StoreError, UserId};
 
+/// Entries that are removed in one transaction.
+const PRUNED_AT_ONCE: u32 = 10_000;
+
 impl Store {
     /// Appends what happened outside of any other change, such as a refused login.
     ///
@@ -15,6 +18,43 @@ impl Store {
         let mut transaction = self.write().await?;
         append(&mut transaction, event).await?;
         transaction.commit().await
+    }
+
+    /// Removes entries of before this time from the beginning of the chain, a bounded number, and writes into the chain which was the
+    /// last of them: that one is answered. The newest entry always stays. None where nothing is to be removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn prune_audit(&self, before: u64, now: u64) -> Result<Option<Head>, StoreError> {
+        let mut transaction = self.write().await?;
+        // Everything up to the first entry that is to be kept: clocks may have gone back in between.
+        let last = sqlx::query(
+            "SELECT seq, hash FROM audit
+             WHERE seq < (SELECT seq FROM audit_head WHERE id = 1)
+               AND seq < COALESCE((SELECT MIN(seq) FROM audit WHERE at >= $1), (SELECT seq FROM audit_head WHERE id = 1))
+               AND seq < (SELECT MIN(seq) FROM audit) + $2
+             ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(signed(before))
+        .bind(i64::from(PRUNED_AT_ONCE))
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = last else { return Ok(None) };
+        let last = head(&row)?;
+        sqlx::query("DELETE FROM audit WHERE seq <= $1")
+            .bind(signed(last.seq))
+            .execute(&mut *transaction)
+            .await?;
+        let event = Event {
+            at: now,
+            action: audit::PRUNED.to_owned(),
+            subject: audit::pruned_up_to(&last),
+            result: "ok".to_owned(),
+            ..Event::default()
+        };
+        append(&mut transaction, event).await?;
+        transaction.commit().await?;
+        Ok(Some(last))
     }
 
     /// The end of the chain.

@@ -70,6 +70,7 @@ on_both_databases! {
     a_session_that_vouches_has_to_hold,
     appends_from_two_processes_stay_one_chain,
     an_altered_dropped_or_moved_row_is_found,
+    a_pruned_chain_says_so_and_stays_verifiable,
     token_keys_leave_when_their_lease_ends,
     a_days_key_is_the_same_for_all_and_yesterdays_is_gone,
 }
@@ -220,6 +221,32 @@ async fn an_altered_dropped_or_moved_row_is_found(database: Database) {
     assert_eq!(verify().await, Err(audit::Broken::Link(3)));
     altered(&database, "DELETE FROM audit WHERE seq > 2").await;
     assert_eq!(verify().await, Err(audit::Broken::Head(6)));
+}
+
+async fn a_pruned_chain_says_so_and_stays_verifiable(database: Database) {
+    let store = open(&database).await;
+    for at in [10, 20, 30, 25, 40] {
+        store.audit(Event { at, ..event("act") }).await.unwrap();
+    }
+    let all = store.audit_after(0, 1000).await.unwrap();
+    assert_eq!(store.prune_audit(10, 100).await.unwrap(), None);
+    // Up to the first that is to be kept, whatever the clock said after it.
+    assert_eq!(store.prune_audit(30, 100).await.unwrap(), Some(all[1].head()));
+    let left = store.audit_after(0, 1000).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [3, 4, 5, 6]);
+    assert_eq!(audit::verify_pruned(&left), Ok(store.audit_head().await.unwrap()));
+    assert_eq!(audit::verify(all[1].head(), &left), Ok(store.audit_head().await.unwrap()));
+    // A head that was kept before, of an entry that is still there.
+    assert!(audit::verify_since(all[1].head(), &left, &all[3].head()).is_ok());
+    // Everything but what tells of it.
+    assert_eq!(store.prune_audit(101, 100).await.unwrap().map(|head| head.seq), Some(5));
+    assert_eq!(store.prune_audit(101, 100).await.unwrap().map(|head| head.seq), Some(6));
+    store.audit(event("act")).await.unwrap();
+    let left = store.audit_after(0, 1000).await.unwrap();
+    assert_eq!(audit::verify_pruned(&left), Ok(store.audit_head().await.unwrap()));
+    altered(&database, "DELETE FROM audit WHERE seq = 7").await;
+    let left = store.audit_after(0, 1000).await.unwrap();
+    assert_eq!(audit::verify_pruned(&left), Err(audit::Broken::Start(8)));
 }
 
 async fn token_keys_leave_when_their_lease_ends(database: Database) {
