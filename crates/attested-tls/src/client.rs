@@ -1,6 +1,6 @@
 //! The client's side: TLS 1.3 only, its own certificate, and a peer that is either anchored or still to be proved.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use names::SpiffeId;
 use pki::Certificate;
@@ -18,7 +18,7 @@ use crate::{
     HANDSHAKE_DEADLINE, TlsError,
     connection::{self, Channel, Connection, SharedStream},
     provider,
-    verifiers::{AnchoredServer, ProvedLater},
+    verifiers::{AnchoredServer, PinnedServer, ProvedLater},
 };
 
 /// What is spoken inside: offered by ALPN (RFC 7301).
@@ -66,6 +66,27 @@ impl AnchoredConnector {
     {
         handshake(&self.inner, name, io).await
     }
+}
+
+/// The authority of a server, known by nothing but the SHA-256 of its certificate: the server has to show it, and to be certified by
+/// it with this identity. Nothing is sent on the connection, which ends here.
+///
+/// # Errors
+/// [`TlsError::Handshake`] where the server shows another authority, or is somebody else.
+pub async fn pinned_authority<S>(
+    fingerprint: [u8; 32],
+    identity: ServerIdentity,
+    name: &str,
+    io: S,
+) -> Result<Certificate, TlsError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let root = Arc::new(OnceLock::new());
+    let verifier = PinnedServer { provider: provider(), fingerprint, identity, root: Arc::clone(&root) };
+    let connector = connector(Arc::new(verifier), None, Application::Http1)?;
+    drop(handshake(&connector, name, io).await?);
+    root.get().cloned().ok_or(TlsError::PeerCertificate)
 }
 
 /// Connects to enclaves: nobody vouches for them, the peer is proved afterwards by its evidence.

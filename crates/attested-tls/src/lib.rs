@@ -15,7 +15,9 @@ mod key;
 mod server;
 mod verifiers;
 
-pub use client::{AnchoredConnector, Application, AttestedConnector, ServerIdentity, Unproved};
+pub use client::{
+    AnchoredConnector, Application, AttestedConnector, ServerIdentity, Unproved, pinned_authority,
+};
 pub use connection::{Channel, Connection, EXPORTER_LABEL, SharedStream};
 pub use ed25519::{Ed25519Key, verify_ed25519};
 pub use key::{KeyError, LocalKey};

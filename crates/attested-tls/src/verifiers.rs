@@ -1,7 +1,7 @@
 //! What rustls asks during a handshake. Possession of the key is always checked; who the peer is, only where
 //! there is somebody to vouch for it (anchored) - an attested peer is proved afterwards.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pki::{Certificate, Oid, PublicKey, path};
 use rustls::{
@@ -106,6 +106,43 @@ impl ServerCertVerifier for ProvedLater {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         read_peer(end_entity).map(|_| ServerCertVerified::assertion())
+    }
+
+    handshake_signatures!();
+}
+
+/// Accepts a server that shows, in its chain, the authority with this SHA-256, and is certified by it with the expected identity.
+#[derive(Debug)]
+pub(crate) struct PinnedServer {
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) identity: ServerIdentity,
+    /// The authority, once it has been seen and has vouched.
+    pub(crate) root: Arc<OnceLock<Certificate>>,
+}
+
+impl ServerCertVerifier for PinnedServer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let mut shown = intermediates.iter().filter_map(|der| Certificate::from_der(der).ok());
+        let root = shown.find(|certificate| certificate.sha256() == self.fingerprint);
+        let root = root.ok_or(CertificateError::UnknownIssuer)?;
+        let anchored = AnchoredServer {
+            provider: Arc::clone(&self.provider),
+            roots: vec![root.clone()],
+            identity: self.identity.clone(),
+        };
+        let verified =
+            anchored.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        // One handshake, one authority.
+        let _ = self.root.set(root);
+        Ok(verified)
     }
 
     handshake_signatures!();

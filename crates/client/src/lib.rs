@@ -41,3 +41,4 @@ pub use publish::{Packed, PublishError, Published, Step};
 pub use recorded::Bundle;
 pub use references::{Expected, ReferenceError, Trust, Vouched, Wanted, vouch};
 pub use report::{CheckResult, Report, ReportCheck, ReportGap};
+pub use transport::ca_by_fingerprint;

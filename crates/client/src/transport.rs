@@ -1,9 +1,11 @@
 //! TCP and TLS: to the gateway, which an anchor vouches for, and to an enclave, which is still to be proved.
 
-use ::names::Part;
+use ::names::{Digest, Part, TrustDomain};
 use attested_tls::{
     AnchoredConnector, Application, AttestedConnector, ServerIdentity, SharedStream, Unproved,
+    pinned_authority,
 };
+use pki::Certificate;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -34,6 +36,22 @@ impl GatewayTls {
             self.connector.connect(self.endpoint.host(), stream).await.map_err(ExchangeError::Tls)?;
         Ok(connection.stream)
     }
+}
+
+/// The CA of a gateway of which nothing is known but the SHA-256 of its CA's certificate: it has to show that one, and to be
+/// certified by it as the gateway of this trust domain.
+///
+/// # Errors
+/// [`ExchangeError`]; where it shows another CA, [`ExchangeError::Tls`].
+pub async fn ca_by_fingerprint(
+    gateway: &Endpoint,
+    trust_domain: &TrustDomain,
+    fingerprint: &Digest,
+) -> Result<Certificate, ExchangeError> {
+    let stream = dial(gateway).await?;
+    let identity = ServerIdentity::Spiffe(trust_domain.part(Part::Gateway));
+    let shown = pinned_authority(*fingerprint.as_bytes(), identity, gateway.host(), stream);
+    shown.await.map_err(ExchangeError::Tls)
 }
 
 /// Connects to an enclave through the edge: the host is only the TLS server name and is never resolved.

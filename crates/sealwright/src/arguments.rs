@@ -18,9 +18,9 @@ use clap::{CommandFactory, FromArgMatches};
 use raw::{Raw, RawApp, RawBackup, RawGlobals, RawOutput, RawTrust, RawVerb};
 
 pub(crate) use typed::{
-    Admin, App, Auth, Backup, Body, Command, Confirmation, ConnectOptions, ContextChoice, ContextSetting,
-    ContextVerb, CreateContext, Database, DemoOptions, DoorPlace, Enclave, Follow, Globals, Invocation,
-    License, Licenses, Method, Moment, Output, Part, PasswordSource, Plans, Revoke, ServiceMode,
+    Admin, App, Auth, Authority, Backup, Body, Command, Confirmation, ConnectOptions, ContextChoice,
+    ContextSetting, ContextVerb, CreateContext, Database, DemoOptions, DoorPlace, Enclave, Follow, Globals,
+    Invocation, License, Licenses, Method, Moment, Output, Part, PasswordSource, Plans, Revoke, ServiceMode,
     ServiceOptions, Shell, Simulated, Totp, Tpm, TrustOptions, UpOptions, UserChoice, VerifyFile,
     VersionChoice, Wait,
 };

@@ -31,7 +31,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Command::Enclave(verb) => enclave::run(&globals, verb).await,
         Command::License(verb) => license::run(&globals, verb).await,
         Command::Verify(options) => verify::file(&globals, &options),
-        Command::Context(verb) => context::run(&globals, verb),
+        Command::Context(verb) => context::run(&globals, verb).await,
         Command::Backup(verb) => backup::run(&globals, verb).await,
         Command::Doctor { data } => doctor::run(&globals, &data).await,
         Command::ConfigSchema => crate::output::write(ensemble::Settings::schema().as_bytes()),

@@ -3,7 +3,7 @@
 use client::{Endpoint, Simulated};
 
 use super::raw::{RawContext, RawCreateContext, RawSetting};
-use super::typed::{ContextChoice, ContextSetting, ContextVerb, CreateContext};
+use super::typed::{Authority, ContextChoice, ContextSetting, ContextVerb, CreateContext};
 use super::{confirmation, usage};
 
 pub(super) fn read(raw: RawContext) -> Result<ContextVerb, clap::Error> {
@@ -25,12 +25,18 @@ pub(super) fn read(raw: RawContext) -> Result<ContextVerb, clap::Error> {
                 allow_simulated,
             } = raw;
             let simulated = if allow_simulated { Simulated::Allowed } else { Simulated::Refused };
+            let authority = match (ca, fingerprint) {
+                (Some(path), fingerprint) => Authority::File { path, fingerprint },
+                (None, Some(fingerprint)) => Authority::Fingerprint(fingerprint),
+                (None, None) => {
+                    return Err(usage("the CA is known by --ca, by --fingerprint, or by both".into()));
+                }
+            };
             ContextVerb::Create(CreateContext {
                 name,
                 gateway,
                 edge,
-                ca,
-                fingerprint,
+                authority,
                 level,
                 trust_domain,
                 simulated,

@@ -63,6 +63,7 @@ fn every_verb_of_the_contract_is_understood() {
         "sealwright context show work",
         "sealwright context use data/client/context.json",
         "sealwright context create work --gateway https://h:1 --edge h:2 --ca f --level tpm --allow-simulated",
+        "sealwright context create work --gateway https://h:1 --edge h:2 --fingerprint 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
         "sealwright context set simulated refused",
         "sealwright context delete work --yes",
         "sealwright enclave connect notes",
@@ -126,6 +127,8 @@ fn a_command_line_without_sense_is_a_usage_error() {
         "sealwright enclave connect notes --tcp --socket s",
         "sealwright context create A/B --gateway https://h:1 --edge h:2 --ca f",
         "sealwright context create work --gateway http://h:1 --edge h:2 --ca f",
+        "sealwright context create work --gateway https://h:1 --edge h:2",
+        "sealwright context create work --gateway https://h:1 --edge h:2 --fingerprint 0011",
         "sealwright context set simulated maybe",
         "sealwright completion powershell",
     ] {

@@ -318,14 +318,22 @@ pub(crate) enum ContextVerb {
     Delete { name: ContextName, confirmation: Confirmation },
 }
 
+/// How the CA of a server is known.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Authority {
+    /// By its certificate, and whose SHA-256 that has to have.
+    File { path: PathBuf, fingerprint: Option<Digest> },
+    /// By the SHA-256 alone: the server shows the certificate.
+    Fingerprint(Digest),
+}
+
 /// A context for a server elsewhere.
 #[derive(Debug, PartialEq)]
 pub(crate) struct CreateContext {
     pub(crate) name: ContextName,
     pub(crate) gateway: Endpoint,
     pub(crate) edge: Endpoint,
-    pub(crate) ca: PathBuf,
-    pub(crate) fingerprint: Option<Digest>,
+    pub(crate) authority: Authority,
     pub(crate) level: Level,
     pub(crate) trust_domain: TrustDomain,
     pub(crate) simulated: client::Simulated,

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::confirm;
 use super::setting::Setting;
-use crate::arguments::{ContextChoice, ContextSetting, ContextVerb, CreateContext, Globals};
+use crate::arguments::{Authority, ContextChoice, ContextSetting, ContextVerb, CreateContext, Globals};
 use crate::exit::ExitCode;
 use crate::failure::Failure;
 use crate::output::{fields, print, print_list, table};
@@ -16,7 +16,7 @@ use crate::output::{fields, print, print_list, table};
 /// Largest certificate file.
 const CA_BYTES: u64 = 64 << 10;
 
-pub(crate) fn run(globals: &Globals, verb: ContextVerb) -> Result<(), Failure> {
+pub(crate) async fn run(globals: &Globals, verb: ContextVerb) -> Result<(), Failure> {
     match verb {
         ContextVerb::List => list(globals),
         ContextVerb::Show { context: ContextChoice::Current } => show(globals, Setting::open(globals)?),
@@ -28,7 +28,7 @@ pub(crate) fn run(globals: &Globals, verb: ContextVerb) -> Result<(), Failure> {
             eprintln!("{} is the current context ({})", path.display(), current.display());
             Ok(())
         }
-        ContextVerb::Create(asked) => create(&asked),
+        ContextVerb::Create(asked) => create(&asked).await,
         ContextVerb::Set(setting) => set(globals, setting),
         ContextVerb::Delete { name, confirmation } => {
             let path = name.path()?;
@@ -123,17 +123,12 @@ fn simulated(simulated: Simulated) -> &'static str {
     }
 }
 
-fn create(asked: &CreateContext) -> Result<(), Failure> {
-    let certificate = read_ca(&asked.ca)?;
+async fn create(asked: &CreateContext) -> Result<(), Failure> {
+    let certificate = match &asked.authority {
+        Authority::File { path, fingerprint } => expected_ca(path, fingerprint.as_ref())?,
+        Authority::Fingerprint(fingerprint) => shown_ca(asked, fingerprint).await?,
+    };
     let fingerprint = names::Digest::of(&certificate);
-    if let Some(expected) = asked.fingerprint.filter(|expected| *expected != fingerprint) {
-        return Err(Failure::new(
-            ExitCode::Refused,
-            format!("{} is not the certificate that you expect", asked.ca.display()),
-        )
-        .because(format!("its SHA-256 is {fingerprint}, not {expected}"))
-        .next("ask the operator again, and not by the way on which this file came"));
-    }
     let anchor = Anchor { name: asked.name.to_string(), certificate, level: asked.level };
     let mut context =
         Context::new(asked.gateway.clone(), asked.edge.clone(), asked.trust_domain.clone(), vec![anchor]);
@@ -142,11 +137,44 @@ fn create(asked: &CreateContext) -> Result<(), Failure> {
     context.roots()?;
     let path = contexts::create(&asked.name, &context)?;
     eprintln!("context {} is in {}", asked.name, path.display());
-    if asked.fingerprint.is_none() {
+    if matches!(asked.authority, Authority::File { fingerprint: None, .. }) {
         eprintln!("its CA has SHA-256 {fingerprint}: compare it with what the operator says");
     }
     eprintln!("next: sealwright context use {}", asked.name);
     Ok(())
+}
+
+/// The file's certificate, if it is the expected one.
+fn expected_ca(path: &Path, expected: Option<&names::Digest>) -> Result<Vec<u8>, Failure> {
+    let certificate = read_ca(path)?;
+    let fingerprint = names::Digest::of(&certificate);
+    match expected.filter(|expected| **expected != fingerprint) {
+        None => Ok(certificate),
+        Some(expected) => Err(Failure::new(
+            ExitCode::Refused,
+            format!("{} is not the certificate that you expect", path.display()),
+        )
+        .because(format!("its SHA-256 is {fingerprint}, not {expected}"))
+        .next("ask the operator again, and not by the way on which this file came")),
+    }
+}
+
+/// The certificate that the gateway shows, if it is the expected one and vouches for the gateway.
+async fn shown_ca(asked: &CreateContext, fingerprint: &names::Digest) -> Result<Vec<u8>, Failure> {
+    let shown = client::ca_by_fingerprint(&asked.gateway, &asked.trust_domain, fingerprint).await;
+    let refused = |error: client::ExchangeError| {
+        match error {
+        error @ client::ExchangeError::Tls(_) => Failure::new(
+            ExitCode::Refused,
+            format!("{} does not show the CA that you expect", asked.gateway.url()),
+        )
+        .because(server::telemetry::chain(&error))
+        .next("somebody may stand in between: ask the operator for the fingerprint again, or for the file (--ca)"),
+        error => Failure::new(ExitCode::Unreachable, format!("{} is not reached", asked.gateway.url()))
+            .because(server::telemetry::chain(&error)),
+    }
+    };
+    shown.map(|certificate| certificate.der().to_vec()).map_err(refused)
 }
 
 /// A certificate as PEM or DER.

@@ -65,9 +65,9 @@ pub(crate) struct RawCreateContext {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) edge: Endpoint,
     /// The CA's certificate (PEM or DER), as its operator gave it to you
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) ca: PathBuf,
-    /// The SHA-256 of that certificate, as its operator told you by another way; checked before anything is kept
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "fingerprint")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The SHA-256 of the CA's certificate, as its operator told you; without --ca the gateway has to show the certificate
     #[arg(long, value_name = "SHA256")]
     pub(crate) fingerprint: Option<Digest>,
     /// What a proof that ends at this CA is worth: simulated, virtual, tpm or tee
