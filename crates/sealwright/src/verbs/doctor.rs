@@ -1,6 +1,8 @@
 //! `doctor`: what this machine has, what it lacks, why that matters, and how to mend it. Each thing is tried, not guessed.
 
 mod folder;
+mod isolation;
+mod tpm;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -65,7 +67,8 @@ pub(crate) async fn run(globals: &Globals, data: &Path) -> Result<(), Failure> {
     findings.push(writable(data));
     findings.extend(folder::look(data).await);
     findings.push(port());
-    findings.extend(isolation());
+    findings.extend(tpm::look());
+    findings.extend(isolation::look(&sandbox::probe(Path::new(sandbox::OWN_PROGRAM))));
     findings.extend(server(globals).await);
     print(globals.output, &findings, || render(&findings, Colour::of_stdout()))?;
     match findings.iter().filter(|finding| !finding.ok && finding.weight == Weight::Needed).count() {
@@ -105,8 +108,7 @@ fn programs() -> Vec<Finding> {
     [
         ("swtpm", "swtpm", Weight::Needed, "the software TPM, unless `up` has a device"),
         ("swtpm_setup", "swtpm-tools", Weight::Needed, "it makes the software TPM"),
-        ("setpriv", "util-linux", Weight::Needed, "it gives each enclave a user of its own"),
-        ("unshare", "util-linux", Weight::Needed, "it gives each enclave namespaces of its own"),
+        ("setpriv", "util-linux", Weight::Needed, "it ends the software TPM with `up`"),
     ]
     .into_iter()
     .map(|(program, package, weight, why)| {
@@ -170,21 +172,6 @@ fn port() -> Finding {
     let mend = "bring the loopback interface up: ip link set lo up";
     Finding::of("loopback", Weight::Needed, found.map_err(|error| error.to_string()), mend)
         .because("gateway and edge listen there by default")
-}
-
-fn isolation() -> Vec<Finding> {
-    let mend = "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-                kernel.apparmor_restrict_unprivileged_userns=0), or run as root; where apps can't be kept apart, `up` does not run them (docs/operations.md)";
-    let isolation = sandbox::probe(std::path::Path::new(sandbox::OWN_PROGRAM));
-    let missing: Vec<String> =
-        isolation.missing().map(|(feature, why)| format!("{} ({why})", feature.describe())).collect();
-    if missing.is_empty() {
-        let found = "own users, processes, network, mounts; the app sees only its measured files".to_owned();
-        return vec![Finding::of("isolation", Weight::Wanted, Ok(found), "")];
-    }
-    let finding = |missing| Finding::of("isolation", Weight::Wanted, Err(missing), mend);
-    let why = "an app that turns against its host has less in its way";
-    missing.into_iter().map(|missing| finding(missing).because(why)).collect()
 }
 
 async fn server(globals: &Globals) -> Vec<Finding> {
