@@ -3,6 +3,7 @@
 //! A chain that was cut off at its end looks whole. So its end goes where whoever cuts does not reach: into the service's log once an hour, and signed to
 //! each admin who reads it; one who kept it can ask later whether it is still there.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::routes::Routes;
 use crate::shared::{Shared, now};
 
 const HEAD_EVERY: Duration = Duration::from_secs(3600);
+const DAY: u64 = 24 * 3600;
 
 pub(crate) fn routes() -> Routes {
     Routes::new().route("/v1/audit", get(own)).route("/v1/admin/audit", get(all))
@@ -47,10 +49,13 @@ async fn all(
     answer(&page, entries, Some(AuditHead { seq: head.seq, hash: head.hash.to_string(), signed }))
 }
 
-/// Writes the chain's end to the service's log, now and then.
-pub(crate) async fn log_heads(shared: Arc<Shared>) {
+/// Writes the chain's end to the service's log, now and then, and removes what is older than it has to be kept.
+pub(crate) async fn keep(shared: Arc<Shared>, days: Option<NonZeroU32>) {
     let mut logged = Head::START;
     loop {
+        if let Some(days) = days {
+            prune(&shared, now().saturating_sub(u64::from(days.get()) * DAY)).await;
+        }
         match shared.store.audit_head().await {
             Ok(head) if head == logged => {}
             Ok(head) => {
@@ -60,6 +65,19 @@ pub(crate) async fn log_heads(shared: Arc<Shared>) {
             Err(error) => tracing::warn!(error = %chain(&error), "audit head"),
         }
         tokio::time::sleep(HEAD_EVERY).await;
+    }
+}
+
+/// Removes what happened before this. What is removed is told by the chain itself, and by the log.
+async fn prune(shared: &Shared, before: u64) {
+    loop {
+        match shared.store.prune_audit(before, now()).await {
+            Ok(Some(start)) => {
+                tracing::info!(seq = start.seq, hash = %start.hash, "audit log pruned up to this entry")
+            }
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(error = %chain(&error), "audit log not pruned"),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod origin;
 mod original;
 mod page;
 mod precondition;
+mod proxied;
 mod refusal;
 mod routes;
 mod seen;
@@ -46,6 +47,7 @@ mod users;
 mod witness;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -61,6 +63,7 @@ pub use lives::{Lifetime, Lives};
 pub use origin::{NotAnOrigin, Origin};
 pub use passwords::{Breached, Hashing, Unreadable};
 pub use precondition::{NO_CHANGES as UNCONDITIONAL_PATHS, THINGS as TAGGED_PATHS};
+pub use proxied::{Network, NetworkError};
 pub use routes::paths;
 pub use settings::{Licensing, Limits, Loopback, Passwords, Quota, Settings, TokenKeys};
 pub use timeouts::Timeouts;
@@ -95,6 +98,8 @@ pub struct Gateway {
     address: SocketAddr,
     connections: usize,
     timeouts: Timeouts,
+    proxies: Vec<Network>,
+    audit_days: Option<NonZeroU32>,
     acceptor: Acceptor,
     shared: Arc<Shared>,
 }
@@ -111,10 +116,25 @@ impl Gateway {
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
         let address = listener.local_addr().context("local address")?;
         let (connections, timeouts) = (config.settings.connections, config.settings.timeouts);
+        let (proxies, audit_days) = (config.settings.trusted_proxies.clone(), config.settings.audit_days);
+        anyhow::ensure!(
+            proxies.len() <= proxied::MAX_NETWORKS,
+            "more than {} trusted proxies",
+            proxied::MAX_NETWORKS
+        );
         let origin =
             config.factors.public_origin.clone().unwrap_or_else(|| Origin::localhost(address.port()));
         let shared = Shared::build(config, origin, deps.store, deps.token_keys, deps.tasks).await?;
-        Ok(Self { listener, address, connections, timeouts, acceptor, shared: Arc::new(shared) })
+        Ok(Self {
+            listener,
+            address,
+            connections,
+            timeouts,
+            proxies,
+            audit_days,
+            acceptor,
+            shared: Arc::new(shared),
+        })
     }
 
     /// The bound address.
@@ -127,13 +147,17 @@ impl Gateway {
     pub async fn serve(self) {
         let tasks = self.shared.tasks.clone();
         tasks.spawn_cancellable(sessions::prune(Arc::clone(&self.shared)));
-        tasks.spawn_cancellable(audit::log_heads(Arc::clone(&self.shared)));
+        tasks.spawn_cancellable(audit::keep(Arc::clone(&self.shared), self.audit_days));
         tasks.spawn_cancellable(unattended::watch(Arc::clone(&self.shared)));
         tasks.spawn_cancellable(blobs::sweep(Arc::clone(&self.shared)));
         tasks.spawn_cancellable(key_ring::keep(Arc::clone(&self.shared)));
         let router = routes::router(self.shared);
         tracing::info!(address = %self.address, "gateway listens");
-        let bounds = listen::Bounds { connections: self.connections, head: self.timeouts.head() };
+        let bounds = listen::Bounds {
+            connections: self.connections,
+            proxies: self.proxies,
+            head: self.timeouts.head(),
+        };
         listen::serve(self.listener, self.acceptor, router, bounds, &tasks).await;
     }
 }

@@ -1,5 +1,6 @@
 //! Connections: accepted, shaken hands with (TLS 1.3 by `attested-tls`, or nothing), bounded and drained.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tracing::{debug, warn};
 
 use crate::certificate::Peer;
 use crate::extract::Address;
+use crate::proxied::{self, Network};
 
 const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 100;
@@ -31,10 +33,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ALPN_HTTP2: &[u8] = b"h2";
 
 /// What a peer may take of us.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     /// Connections at one time.
     pub(crate) connections: usize,
+    /// Peers that speak for others.
+    pub(crate) proxies: Vec<Network>,
     /// For the head of a request, from its first byte or since the last answer.
     pub(crate) head: Duration,
 }
@@ -48,6 +52,7 @@ pub(crate) async fn serve(
     tasks: &Tasks,
 ) {
     let free = Arc::new(Semaphore::new(bounds.connections));
+    let proxies: Arc<[Network]> = bounds.proxies.into();
     let stopping = tasks.stopping();
     tokio::pin!(stopping);
     loop {
@@ -58,8 +63,7 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, address, permit)) => {
                 let connection = one_connection(
-                    stream,
-                    address,
+                    (stream, address, Arc::clone(&proxies)),
                     acceptor.clone(),
                     router.clone(),
                     bounds.head,
@@ -79,15 +83,14 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, Address, OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(free).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, Address(address.ip()), permit))
+    Ok((stream, address.ip(), permit))
 }
 
 async fn one_connection(
-    stream: TcpStream,
-    address: Address,
+    (mut stream, peer, proxies): (TcpStream, IpAddr, Arc<[Network]>),
     acceptor: Acceptor,
     router: Router,
     head: Duration,
@@ -97,13 +100,34 @@ async fn one_connection(
     tokio::pin!(stopping);
     let shaken = tokio::select! {
         () = &mut stopping => return,
-        shaken = acceptor.accept(stream) => shaken,
+        address = of_client(&mut stream, peer, &proxies) => match address {
+            Ok(address) => tokio::select! {
+                () = &mut stopping => return,
+                shaken = acceptor.accept(stream) => shaken.map(|connection| (connection, address)),
+            },
+            Err(error) => {
+                warn!(error = %chain(&error), "a proxy's connection is refused");
+                return;
+            }
+        },
     };
     match shaken {
-        Ok(connection) => answer(connection, address, router, head, stopping).await,
+        Ok((connection, address)) => answer(connection, address, router, head, stopping).await,
         Err(error) => debug!(error = %chain(&error), "no connection"),
     }
     drop(permit);
+}
+
+/// Where a connection comes from: what a listed proxy says, and for all others what the kernel says.
+async fn of_client(
+    stream: &mut TcpStream,
+    peer: IpAddr,
+    proxies: &[Network],
+) -> Result<Address, proxied::HeaderError> {
+    if !proxies.iter().any(|network| network.contains(peer)) {
+        return Ok(Address(peer));
+    }
+    Ok(Address(proxied::read(stream).await?.unwrap_or(peer)))
 }
 
 async fn answer(

@@ -2,12 +2,15 @@
 //!
 //! Invariant: a value that was read can be meant; a bound of nothing, or a default beyond its most, is refused where it is written.
 
+use std::num::NonZeroU32;
+
 use lifecycle::positive;
 use passwords::{Breached, Hashing};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::proxied::Network;
 use crate::{Lives, Timeouts};
 
 /// What an operator decides about a gateway. Everything has a default.
@@ -23,6 +26,13 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub default_app: Option<workload::AppName>,
+    /// Load balancers that say with the PROXY protocol, version 2, whose connections they pass on: `192.0.2.10`, `10.8.0.0/16`. They have to say it, and
+    /// nobody else may.
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<Network>,
+    /// Days after which entries of the audit log are removed; never where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_days: Option<NonZeroU32>,
     /// How long peers may take.
     pub timeouts: Timeouts,
     /// Enclaves per user.
@@ -47,6 +57,8 @@ impl Default for Settings {
         Self {
             connections: 1024,
             default_app: None,
+            trusted_proxies: Vec::new(),
+            audit_days: None,
             timeouts: Timeouts::default(),
             quota: Quota::default(),
             licensing: Licensing::default(),

@@ -33,10 +33,15 @@ fn output<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     tracing_subscriber::fmt::layer().with_writer(std::io::stderr)
 }
 
+/// The filter that is really used where this one is wanted.
+#[must_use]
+pub fn silenced(wanted: &str) -> String {
+    format!("{wanted},{SILENT}")
+}
+
 fn filter(default_filter: &str) -> EnvFilter {
     let wanted = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| default_filter.to_owned());
-    EnvFilter::try_new(format!("{wanted},{SILENT}"))
-        .unwrap_or_else(|_| EnvFilter::new(format!("info,{SILENT}")))
+    EnvFilter::try_new(silenced(&wanted)).unwrap_or_else(|_| EnvFilter::new(silenced("info")))
 }
 
 /// An error and its causes in one line, for a log field.

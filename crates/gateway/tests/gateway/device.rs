@@ -22,7 +22,7 @@ fn form(path: &str, fields: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-async fn begin(rig: &Rig, identity: Option<&Identity>) -> Value {
+pub async fn begin(rig: &Rig, identity: Option<&Identity>) -> Value {
     let answer = rig.send(identity, form("/v1/device/authorization", "client_id=sealwright")).await;
     answer.expect(StatusCode::OK)
 }
@@ -41,7 +41,7 @@ fn error(answer: &Answer, name: &str) {
     assert_eq!(answer.json()["error"], name);
 }
 
-async fn decide(session: &Session<'_>, verb: &str, device: &Value) -> Answer {
+pub async fn decide(session: &Session<'_>, verb: &str, device: &Value) -> Answer {
     session.post(&format!("/v1/device/{verb}"), json!({"user_code": device["user_code"]})).await
 }
 

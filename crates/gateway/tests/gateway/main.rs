@@ -24,6 +24,8 @@ mod original;
 mod original_defects;
 mod passkeys;
 mod protocol;
+mod proxied;
+mod redaction;
 mod rig;
 mod second_factors;
 mod sessions;

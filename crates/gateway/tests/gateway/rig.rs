@@ -1,30 +1,35 @@
 //! A gateway in a temporary folder and clients for it.
 
+mod answer;
+mod identity;
+
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use attested_tls::{
-    AnchoredConnector, Application, CertificateSlot, Connection, LocalKey, NoServerName, ServerIdentity,
-};
+use attested_tls::{AnchoredConnector, Application, Connection, LocalKey, ServerIdentity};
 use bytes::Bytes;
 use fixtures::Database;
 use gateway::{Config, Deps, Factors, Gateway, Hashing, Licensing, MakeTokenKey, Quota, Settings, Timeouts};
-use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http::{HeaderName, Method, Request, StatusCode, header};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use names::{Digest, TrustDomain};
-use pki::{Certificate, Issuer, Serial, SigningKey, Validity, profile};
+use names::TrustDomain;
+use pki::Certificate;
 use serde_json::{Value, json};
 use server::Tasks;
 use store::Store;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::contract;
 use crate::fake_controller::FakeController;
+pub use answer::{Answer, get, json_request};
+use answer::{asked, builder};
+use identity::server_certificate;
+pub use identity::{Identity, serial};
 
 pub const PASSWORD: &str = "a long enough password";
 
@@ -38,38 +43,8 @@ pub struct Rig {
     database: Arc<Database>,
 }
 
-/// A person's own key and certificate.
-#[derive(Clone)]
-pub struct Identity {
-    pub key: LocalKey,
-    pub certificate: Certificate,
-}
-
-impl Identity {
-    pub fn new(name: &str) -> Self {
-        let key = LocalKey::generate().unwrap();
-        let validity = Validity::starting(now(), 3600);
-        let certificate = profile::User { common_name: name }.issue(&key, validity, serial()).unwrap();
-        Self { key, certificate }
-    }
-
-    pub fn thumbprint(&self) -> Digest {
-        Digest::from_bytes(self.certificate.sha256())
-    }
-
-    pub fn owner(&self) -> Digest {
-        Digest::from_bytes(self.certificate.spki_sha256())
-    }
-}
-
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-pub fn serial() -> Serial {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).unwrap();
-    Serial::from_random(bytes)
 }
 
 pub fn trust_domain() -> TrustDomain {
@@ -161,28 +136,6 @@ pub async fn replica(first: &Rig, change: impl FnOnce(&mut Config)) -> Rig {
     serve(config, Arc::clone(&first.database), store, first.controller.clone(), Tasks::new()).await
 }
 
-/// Root, issuing authority and the gateway's own certificate, as the signer makes them.
-fn server_certificate() -> (Arc<CertificateSlot>, Certificate) {
-    let (root_key, issuing_key, key) =
-        (LocalKey::generate().unwrap(), LocalKey::generate().unwrap(), LocalKey::generate().unwrap());
-    let validity = || Validity::starting(now(), 3600);
-    let root = profile::Root { common_name: "root" }.issue(&root_key, validity(), serial()).unwrap();
-    let issuer = Issuer::new(&root, &root_key).unwrap();
-    let issuing = profile::Issuing { common_name: "issuing" }
-        .issue(&issuer, issuing_key.public_key_spki(), validity(), serial())
-        .unwrap();
-    let issuer = Issuer::new(&issuing, &issuing_key).unwrap();
-    let part = profile::Part {
-        part: names::Part::Gateway,
-        trust_domain: &trust_domain(),
-        dns_names: &["localhost"],
-    };
-    let leaf = part.issue(&issuer, key.public_key_spki(), validity(), serial()).unwrap();
-    let slot = CertificateSlot::new(NoServerName::Serve);
-    slot.install(&key, &[leaf.der(), issuing.der()]).unwrap();
-    (slot, root)
-}
-
 /// Makes token keys and keeps them, for tests that sign like the gateway.
 fn recorded(keys: &Arc<Mutex<Vec<LocalKey>>>) -> MakeTokenKey {
     let keys = Arc::clone(keys);
@@ -256,6 +209,21 @@ impl Rig {
             AnchoredConnector::new(vec![self.root.clone()], gateway, client, application).unwrap();
         let stream = TcpStream::connect(self.address).await.unwrap();
         connector.connect("127.0.0.1", stream).await.unwrap()
+    }
+
+    /// One request on a connection that begins with these bytes, ahead of TLS; none where that is refused.
+    pub async fn send_after(&self, first: &[u8], request: Request<Full<Bytes>>) -> Option<Answer> {
+        let (method, path) = asked(&request);
+        let gateway = ServerIdentity::Spiffe(trust_domain().part(names::Part::Gateway));
+        let connector =
+            AnchoredConnector::new(vec![self.root.clone()], gateway, None, Application::Http1).unwrap();
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        let connection = connector.connect("127.0.0.1", stream).await.ok()?;
+        let (mut sender, exchange) =
+            hyper::client::conn::http1::handshake(TokioIo::new(connection.stream)).await.unwrap();
+        tokio::spawn(exchange);
+        Some(Answer::read(&method, &path, sender.send_request(request).await.unwrap()).await)
     }
 
     /// One request on a connection of its own.
@@ -392,72 +360,5 @@ impl Session<'_> {
             .filter_map(|line| line.strip_prefix("data: "))
             .map(|data| serde_json::from_str(data).unwrap())
             .collect()
-    }
-}
-
-fn asked(request: &Request<Full<Bytes>>) -> (Method, String) {
-    (request.method().clone(), request.uri().path().to_owned())
-}
-
-fn builder(method: Method, path: &str, token: Option<&str>) -> http::request::Builder {
-    let mut builder = Request::builder().method(method).uri(path).header(header::HOST, "gateway");
-    if let Some(token) = token {
-        builder = builder.header(header::AUTHORIZATION, format!("Bearer {token}"));
-    }
-    builder
-}
-
-/// `Null` is no body at all.
-pub fn json_request(method: Method, path: &str, token: Option<&str>, body: &Value) -> Request<Full<Bytes>> {
-    let builder = builder(method, path, token);
-    if body.is_null() {
-        return builder.body(Full::default()).unwrap();
-    }
-    let bytes = Bytes::from(serde_json::to_vec(body).unwrap());
-    builder.header(header::CONTENT_TYPE, "application/json").body(Full::new(bytes)).unwrap()
-}
-
-pub fn get(path: &str, token: Option<&str>) -> Request<Full<Bytes>> {
-    json_request(Method::GET, path, token, &Value::Null)
-}
-
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// Reads it whole, and compares it with what the API's document promises.
-    pub async fn read(method: &Method, path: &str, response: http::Response<Incoming>) -> Self {
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        contract::check(method, path, parts.status, &parts.headers, &body);
-        Self { status: parts.status, headers: parts.headers, body }
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
-    }
-
-    #[track_caller]
-    pub fn expect(&self, status: StatusCode) -> Value {
-        assert_eq!(self.status, status, "{:?}", self.body);
-        self.json()
-    }
-
-    /// A refusal in full form with this code; its detail comes back.
-    #[track_caller]
-    pub fn refused(&self, code: &str) -> String {
-        let problem = self.json();
-        assert_eq!(problem["code"], code, "{} {:?}", self.status, self.body);
-        let known = api::Code::parse(code).unwrap();
-        assert_eq!(self.status.as_u16(), known.status());
-        assert_eq!(problem["status"], known.status());
-        assert_eq!(problem["title"], known.title());
-        assert_eq!(problem["type"], format!("{}{code}", api::problem::TYPE_PREFIX));
-        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
-        assert_eq!(problem["request_id"], self.headers["x-request-id"].to_str().unwrap());
-        problem["detail"].as_str().unwrap().to_owned()
     }
 }

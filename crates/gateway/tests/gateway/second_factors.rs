@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::rig::{Answer, PASSWORD, Rig, Session, now, rig};
 
 /// The secret as an authenticator app reads it: base32.
-fn read_secret(text: &str) -> Secret {
+pub fn read_secret(text: &str) -> Secret {
     let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
     for letter in text.chars() {
@@ -45,7 +45,7 @@ async fn log_in(rig: &Rig, second_factor: Value) -> Answer {
     rig.post("/v1/sessions", body).await
 }
 
-fn present(secret: &Secret) -> Value {
+pub fn present(secret: &Secret) -> Value {
     json!({"totp": *secret.code(now() / STEP)})
 }
 
