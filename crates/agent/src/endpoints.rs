@@ -56,7 +56,8 @@ pub(crate) fn serve(config: &Config, shared: &Shared, tasks: &Tasks) -> std::io:
         .route("/v1/enclaves", post(start_enclave))
         .route("/v1/enclaves/{id}/process", put(bind_process))
         .route("/v1/enclaves/{id}/stop", post(stop_enclave))
-        .route("/v1/node", get(describe));
+        .route("/v1/node", get(describe))
+        .layer(from_fn(no_enclaves));
     // Any local process may open the facades' socket; what it may do there is decided by who it is.
     for (router, path, mode) in [(facades, &config.agent_socket, 0o666), (admin, &config.admin_socket, 0o600)]
     {
@@ -75,6 +76,18 @@ pub(crate) fn serve(config: &Config, shared: &Shared, tasks: &Tasks) -> std::io:
         });
     }
     Ok(())
+}
+
+/// Announcements are the controller's. A facade may be the same user as it, and is refused as what it is.
+async fn no_enclaves(ConnectInfo(caller): ConnectInfo<Caller>, request: Request, next: Next) -> Response {
+    match caller.0.map(|peer| server::unix::is_below(peer.pid)) {
+        Some(Ok(false)) => next.run(request).await,
+        Some(Ok(true) | Err(_)) | None => {
+            tracing::warn!(pid = caller.0.map(|peer| peer.pid), "announcement refused");
+            Problem::new(StatusCode::FORBIDDEN, "caller_refused", "an enclave announces nothing")
+                .into_response()
+        }
+    }
 }
 
 /// Each call is a span in its caller's trace.

@@ -3,12 +3,13 @@
 mod ends;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use api::node::{BindProcess, StartEnclave, StopEnclave};
 use lifecycle::Event;
 use names::{Digest, EnclaveId};
 use node_api::{Admin, CallError};
+pub(crate) use server::clock::now;
 use server::telemetry::chain;
 use store::{By, Claim, ControllerId, Desired, Enclave as Row, Note, Store, StoreError};
 use tracing::{Instrument, info_span};
@@ -154,7 +155,7 @@ impl Parts {
         let plan = self.plan(row, claim).await?;
         self.config.failpoint(Failpoint::AfterRow);
         let copied = self.driver.prepare(&plan).instrument(info_span!("measured copy")).await;
-        copied.map_err(|error| driver_failed(Reason::CopyFailed, &error))?;
+        copied.map_err(|error| driver_failed(Reason::not_prepared(&error), &error))?;
         self.config.failpoint(Failpoint::AfterCopy);
 
         stage(Event::Progress, "log", "announcing the start in the node's measured log", 40).await?;
@@ -317,10 +318,6 @@ fn instance_digest(plan: &Plan) -> Digest {
     }
     put(&plan.host);
     Digest::of(&bytes)
-}
-
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Parts {

@@ -24,12 +24,17 @@ use crate::folder::{Folder, take_all_back};
 use crate::spawner::Spawner;
 use running::Running;
 
+/// Characters of the tag of a control group.
+const GROUP_TAG: usize = 16;
+
 /// Enclaves as local processes.
 pub struct ProcessDriver {
     config: Config,
     isolation: Isolation,
     missing: Vec<Missing>,
     groups: Groups,
+    /// What the names of our control groups begin with.
+    group_tag: String,
     spawner: Spawner,
     uids: Arc<Mutex<UidPool>>,
     /// Versions whose copy was hashed since this process began, and when it was needed last.
@@ -69,6 +74,14 @@ impl ProcessDriver {
         for Missing { step, reason } in &missing {
             tracing::warn!(step, reason, "isolation step is not available here");
         }
+        let group_tag = group_tag(&config.enclaves)?;
+        match groups.sweep(&group_tag) {
+            Ok(swept) if swept.is_empty() => {}
+            Ok(swept) => tracing::warn!(groups = swept.len(), "control groups of a former run are removed"),
+            Err(error) => {
+                tracing::error!(error = %server::telemetry::chain(&error), "a control group of a former run stays");
+            }
+        }
         take_all_back(&config.enclaves)?;
         let spawner = Spawner::start().map_err(DriverError::Spawn)?;
         let uids = Arc::new(Mutex::new(UidPool::new(config.uid_base)));
@@ -77,6 +90,7 @@ impl ProcessDriver {
             isolation,
             missing,
             groups,
+            group_tag,
             spawner,
             uids,
             measured: Arc::default(),
@@ -151,7 +165,8 @@ impl ProcessDriver {
     async fn spawn(&self, plan: &Plan) -> Result<Box<dyn Instance>, DriverError> {
         let folder = self.folder(&plan.id);
         let mut lease = self.identity(&folder)?;
-        let group = self.groups.make(&plan.id.to_string(), plan.manifest.resources(), lease.uid)?;
+        let name = format!("{}{}", self.group_tag, plan.id);
+        let group = self.groups.make(&name, plan.manifest.resources(), lease.uid)?;
         let log = folder.lay_out(&self.launch(plan, &folder, &group), lease.uid)?;
         let identity = lease.uid.map_or(Identity::Controllers, Identity::Own);
         let launch = folder.launch_file();
@@ -171,6 +186,16 @@ impl ProcessDriver {
         let child = self.spawner.spawn(command).await.map_err(DriverError::Spawn)?;
         Ok(Box::new(Running::follow(child, lease, plan.trace).map_err(DriverError::Spawn)?))
     }
+}
+
+/// Tells our control groups from those of another controller on this machine: by our folder, which is one only with its
+/// device and its inode, because containers may have the same paths.
+fn group_tag(enclaves: &Path) -> Result<String, DriverError> {
+    let found = |error| file_error("look at", enclaves)(error);
+    let path = std::fs::canonicalize(enclaves).map_err(found)?;
+    let metadata = std::fs::metadata(&path).map_err(found)?;
+    let digest = Digest::of(format!("{}\0{}\0{}", path.display(), metadata.dev(), metadata.ino()).as_bytes());
+    Ok(format!("{}-", digest.to_string().get(..GROUP_TAG).unwrap_or_default()))
 }
 
 /// The typed list, in the order of the steps.

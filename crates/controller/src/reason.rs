@@ -2,6 +2,8 @@
 
 use workload::launch::FacadeExit;
 
+use crate::driver::DriverError;
+
 /// Why an enclave failed or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -60,6 +62,22 @@ impl From<lifecycle::Overdue> for Reason {
 }
 
 impl Reason {
+    /// A machine that keeps nothing apart is another reason than a copy that could not be made.
+    pub(crate) const fn not_prepared(error: &DriverError) -> Self {
+        match error {
+            DriverError::NotIsolated(_) => Self::Facade(FacadeExit::NotIsolated),
+            DriverError::Copy(_)
+            | DriverError::Blobs(_)
+            | DriverError::File { .. }
+            | DriverError::Spawn(_)
+            | DriverError::Groups(_)
+            | DriverError::NoUid
+            | DriverError::Closed { .. }
+            | DriverError::Launch(_)
+            | DriverError::Stopped => Self::CopyFailed,
+        }
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -1,9 +1,9 @@
 //! Control groups: bounds on what all processes of an app use together. cgroups(7).
 //!
 //! ```text
-//! BASE/sealwright-ID/          the controller's: one for each enclave, in each hierarchy that has a controller for us
-//! BASE/sealwright-ID/facade/   where the facade begins; without limits
-//! BASE/sealwright-ID/app/      where the app's stage goes by itself: memory, swap and processes are bounded
+//! BASE/sealwright-NAME/          the controller's: one for each enclave, in each hierarchy that has a controller for us
+//! BASE/sealwright-NAME/facade/   where the facade begins; without limits
+//! BASE/sealwright-NAME/app/      where the app's stage goes by itself: memory, swap and processes are bounded
 //! ```
 //! Version 1 and version 2 of the interface are both served, whichever has the controller. In version 2 only what was
 //! delegated to us can be used: a group of our own, with no process but ours in it (systemd: `Delegate=yes`).

@@ -30,7 +30,7 @@ pub use feature::{Feature, Isolation, Support};
 pub use groups::{Controller, Group, Groups, GroupsError};
 pub use inside::{InsideError, prepare_enclave};
 pub use probe::probe;
-pub use process::{Process, Status, reachable_by, status};
+pub use process::{Process, Status, is_below, reachable_by, status};
 pub use root::{RootError, prepare_root};
 pub use secret::{Custody, MAX_SECRET, Secret, SecretError, keep_secrets};
 pub use stage::{NOT_EXECUTED, NOT_ISOLATED, take_over};

@@ -81,6 +81,18 @@ pub fn status(pid: u32) -> io::Result<Status> {
     Ok(Status { parent, start_time: number(19)? })
 }
 
+/// Whether a process is in a pid namespace below ours, as every process of an enclave is. Nothing that such a process can do
+/// changes it, and nobody needs a right to ask: proc(5), `NSpid` of `/proc/PID/status` has one number for each namespace.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn is_below(pid: u32) -> io::Result<bool> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let numbers = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    // A kernel without pid namespaces has no such line, and no process below.
+    Ok(numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().count() > 1))
+}
+
 /// Whether a user without any group here could reach `path` and read it: the first directory or file that is closed to
 /// others is named as the reason why not.
 ///
@@ -124,6 +136,12 @@ mod tests {
         let pid = child.id();
         child.wait().unwrap();
         assert!(status(pid).is_err());
+    }
+
+    #[test]
+    fn this_process_is_in_no_namespace_below_and_one_that_is_gone_is_an_error() {
+        assert!(!is_below(std::process::id()).unwrap());
+        assert!(is_below(u32::MAX).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
-pub use sandbox::status as process;
+pub use sandbox::{is_below, status as process};
 use tokio::net::{UnixListener, UnixStream};
 
 /// Who opened a connection, as the kernel says (`SO_PEERCRED`), with the process's start time so that a reused pid is
@@ -47,6 +47,23 @@ pub fn peer(stream: &UnixStream) -> io::Result<Peer> {
     Ok(Peer { pid, uid: credentials.uid(), start_time: process(pid)?.start_time })
 }
 
+/// Whether a peer may speak to the control plane at all: nobody in a pid namespace below ours may, whoever its user is. Where
+/// the controller is a plain user, a facade is the same user and the socket's mode does not keep it away.
+///
+/// # Errors
+/// `PermissionDenied` for an enclave's process; an error too where the peer has ended by now.
+pub fn no_enclaves(stream: &UnixStream) -> io::Result<()> {
+    // A process that is not in or below our namespace has no number here: it can't be an enclave's.
+    let Some(pid) = stream.peer_cred()?.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0)
+    else {
+        return Ok(());
+    };
+    if is_below(pid)? {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the peer is a process of an enclave"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -60,5 +77,6 @@ mod tests {
         assert_eq!(peer.pid, std::process::id());
         assert_eq!(peer.start_time, process(peer.pid).unwrap().start_time);
         assert_eq!(process(peer.pid).unwrap().parent, std::os::unix::process::parent_id());
+        no_enclaves(&left).unwrap();
     }
 }

@@ -16,6 +16,8 @@ use crate::stage::app::STAGE_PROCESSES;
 /// Processes and threads of an app that names no bound.
 const DEFAULT_PROCESSES: u32 = 4096;
 const PROCESSES: &str = "cgroup.procs";
+/// What the names of enclaves' groups begin with.
+const NAME: &str = "sealwright-";
 /// A group is busy for as long as its last process is ending.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(2);
 const REMOVAL_PAUSE: Duration = Duration::from_millis(2);
@@ -62,6 +64,28 @@ pub struct Group {
 }
 
 impl Groups {
+    /// Removes the groups that a former run has left, with what still runs in them: those whose names begin so, in the
+    /// hierarchies of this process. Gives the names that are gone.
+    ///
+    /// # Errors
+    /// [`GroupsError`], of the first group that stays.
+    pub fn sweep(&self, prefix: &str) -> Result<Vec<String>, GroupsError> {
+        let mut swept = Vec::new();
+        for hierarchy in self.hierarchies() {
+            let base = &hierarchy.base;
+            for entry in fs::read_dir(base).map_err(at("look into", base))? {
+                let entry = entry.map_err(at("look into", base))?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if !name.strip_prefix(NAME).is_some_and(|name| name.starts_with(prefix)) {
+                    continue;
+                }
+                remove_patiently(&entry.path()).map_err(at("remove", &entry.path()))?;
+                swept.push(name);
+            }
+        }
+        Ok(swept)
+    }
+
     /// Makes the groups of one enclave, with the bounds of its app. The user is who may move the app in.
     ///
     /// # Errors
@@ -69,7 +93,7 @@ impl Groups {
     pub fn make(&self, name: &str, resources: &Resources, user: Option<u32>) -> Result<Group, GroupsError> {
         let mut group = Group::default();
         for hierarchy in self.hierarchies() {
-            let path = hierarchy.base.join(format!("sealwright-{name}"));
+            let path = hierarchy.base.join(format!("{NAME}{name}"));
             let leftover = Group { paths: vec![path.clone()], memory: None };
             drop(leftover);
             group.paths.push(path.clone());
@@ -176,12 +200,19 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let started = Instant::now();
         for path in &self.paths {
-            // What is left after that is an empty group at worst, which the next start of the enclave takes over.
-            while Self::remove(path).is_err() && started.elapsed() < REMOVAL_PATIENCE {
-                std::thread::sleep(REMOVAL_PAUSE);
-            }
+            // What is left after that is an empty group at worst, which the next start of the controller takes away.
+            remove_patiently(path).ok();
+        }
+    }
+}
+
+fn remove_patiently(path: &Path) -> io::Result<()> {
+    let started = Instant::now();
+    loop {
+        match Group::remove(path) {
+            Err(_) if started.elapsed() < REMOVAL_PATIENCE => std::thread::sleep(REMOVAL_PAUSE),
+            removed => return removed,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A hostile app tries to get out, in Perl, which every Debian has: each attempt says whether it worked.
 //!
-//! As root the enclave is two other users of the machine; as a plain user it is the same one. `make test` runs it as both.
+//! As root the enclave is two other users of the machine; as a plain user it is the same one. `testbed` tries the same as both.
 
 use std::fs;
 use std::io::Read;
