@@ -8,6 +8,7 @@
 mod binaries;
 mod commands;
 mod doors;
+mod hostile;
 mod listeners;
 mod poll;
 mod processes;
@@ -19,6 +20,6 @@ pub use commands::{PASSWORD, Said, User};
 pub use doors::Door;
 pub use listeners::{Listener, listeners};
 pub use poll::until;
-pub use processes::{Found, ended, processes_of, tree};
+pub use processes::{Found, ended, may_dump_core, processes_of, secret_pages, tree};
 pub use up::{Ended, Up};
 pub use world::{World, ids_in};

@@ -87,6 +87,29 @@ pub fn tree(root: u32) -> Vec<Found> {
     found
 }
 
+/// How many mappings of secret memory a process has: memfd_secret(2).
+///
+/// # Panics
+/// Where there is no such process.
+#[must_use]
+pub fn secret_pages(pid: u32) -> usize {
+    let maps =
+        fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process lives and may be looked at");
+    maps.lines().filter(|line| line.contains("/secretmem")).count()
+}
+
+/// Whether the limits of a process let it leave a core dump: proc(5), `/proc/PID/limits`.
+///
+/// # Panics
+/// Where there is no such process.
+#[must_use]
+pub fn may_dump_core(pid: u32) -> bool {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("the process lives");
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    let words: Vec<&str> = core.unwrap_or_default().split_ascii_whitespace().collect();
+    words.get(..2) != Some(&["0", "0"][..])
+}
+
 /// Waits until none of these lives, and nothing else that has to do with the folder.
 ///
 /// # Panics

@@ -16,6 +16,8 @@ use crate::up::{Ended, Up};
 
 /// `nobody` of Debian, and its group.
 const NOBODY: u32 = 65_534;
+/// user_namespaces(7): the bound of a namespace holds for all below it.
+const NO_NAMESPACES: &str = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
 /// The one program that is not ours.
 const SHELL: &str = "bash";
 const PROGRAMS: [&str; 3] = ["sealwright", "sealwright-facade", "hello"];
@@ -24,6 +26,7 @@ const PROGRAMS: [&str; 3] = ["sealwright", "sealwright-facade", "hello"];
 pub struct World {
     folder: TempDir,
     nobody: bool,
+    confined: bool,
     log_filter: String,
     starts: AtomicU32,
 }
@@ -36,7 +39,13 @@ impl World {
         let folder = folder.expect("a temporary folder can be made");
         // Enclaves' own users have to pass.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("the folder is ours");
-        let world = Self { folder, nobody: false, log_filter: "warn".to_owned(), starts: AtomicU32::new(0) };
+        let world = Self {
+            folder,
+            nobody: false,
+            confined: false,
+            log_filter: "warn".to_owned(),
+            starts: AtomicU32::new(0),
+        };
         let open = sandbox::reachable_by(sandbox::DEFAULT_BASE, &binary("sealwright-facade")).is_ok();
         if rustix::process::geteuid().is_root() && !open {
             // A checkout in a folder of root's: enclaves' users can't pass it.
@@ -62,6 +71,14 @@ impl World {
         world.bring_programs();
         chown(world.folder.path(), Some(NOBODY), Some(NOBODY))
             .expect("only root can make a world of nobody's");
+        world
+    }
+
+    /// A world of nobody's in which no program can make a namespace of users, as on a machine that forbids them.
+    #[must_use]
+    pub fn without_namespaces() -> Self {
+        let mut world = Self::of_nobody();
+        world.confined = true;
         world
     }
 
@@ -131,7 +148,11 @@ impl World {
             let id = NOBODY.to_string();
             command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
         }
-        command.arg("--").arg(self.program(program)).current_dir(self.folder.path()).env_clear();
+        command.arg("--");
+        if self.confined {
+            command.args(["unshare", "--user", "--map-root-user", "--", "sh", "-c", NO_NAMESPACES, "sh"]);
+        }
+        command.arg(self.program(program)).current_dir(self.folder.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path("home")).env("XDG_CONFIG_HOME", self.path("home/config"));
         command.env("SEALWRIGHT_LOG", &self.log_filter).env("NO_COLOR", "1");

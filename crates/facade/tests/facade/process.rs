@@ -304,7 +304,9 @@ async fn isolated_as_far_as_the_machine_allows_it_serves_and_dies_with_its_tools
 async fn orphans_of_the_app_are_reaped_by_the_first_process() {
     let plan = sandbox::probe(Path::new(env!("CARGO_BIN_EXE_sealwright-facade"))).plan();
     if !(plan.enclave.user && plan.enclave.pid) {
-        return; // The machine has no pid namespaces: their first process is not ours.
+        assert!(std::env::var_os("CI").is_none(), "the machine has no pid namespaces");
+        eprintln!("NOT CHECKED: without pid namespaces their first process is not ours");
+        return;
     }
     let enclave =
         Namespaces { user: true, pid: true, mount: true, proc: plan.enclave.proc, ..Namespaces::default() };

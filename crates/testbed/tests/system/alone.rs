@@ -10,7 +10,8 @@ use client::{Anchor, Context};
 use fixtures::{Access, Server};
 use names::Level;
 use rustix::process::{Pid, Signal, kill_process};
-use testbed::{World, until};
+use sandbox::Feature;
+use testbed::{World, may_dump_core, secret_pages, until};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -205,6 +206,14 @@ fn check(world: &World, database: &str) {
     alice.ok(&["enclave", "create", "notes", "--app", "hello"]);
     alice.verify("notes");
     assert!(alice.get("notes", "/").contains("hi"));
+    for part in &parts {
+        let pid = part.child.id();
+        assert!(!may_dump_core(pid), "{} may leave a core dump", part.name);
+        // The CA's issuing key and the token key.
+        if ["signer", "gateway"].contains(&part.name) && crate::there(&[Feature::SecretMemory]) {
+            assert!(secret_pages(pid) > 0, "the key of {} is not in secret memory", part.name);
+        }
+    }
     // The other way round: who others depend on ends last.
     for part in parts.into_iter().rev() {
         let (name, code) = part.stop();

@@ -5,6 +5,7 @@ mod alone;
 mod connect;
 mod consistency;
 mod databases;
+mod escapes;
 mod examples;
 mod failpoints;
 mod killed;
@@ -22,5 +23,38 @@ mod wire;
 
 use std::time::Duration;
 
+use sandbox::Feature;
+use testbed::{World, binary};
+
 /// Longest time for an enclave to be where it shall be; on a busy machine too.
 const SOON: Duration = Duration::from_secs(60);
+
+/// Says what is not tried here. Where everything has to be there, it is a failure.
+fn not_checked(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what}");
+    eprintln!("NOT CHECKED: {what}");
+}
+
+/// A world of a plain user's beside ours, which is root's; else ours is one.
+fn nobodys() -> Option<World> {
+    if rustix::process::geteuid().is_root() {
+        return Some(World::of_nobody());
+    }
+    not_checked("only root can be another user");
+    None
+}
+
+/// A world in which enclaves have users of their own, and one in which they have not: root can make both.
+fn worlds() -> impl Iterator<Item = World> {
+    std::iter::once_with(World::new).chain(std::iter::once_with(nobodys).flatten())
+}
+
+/// Whether this machine has all of these.
+fn there(features: &[Feature]) -> bool {
+    let isolation = sandbox::probe(&binary("sealwright-facade"));
+    let missing = features.iter().find(|feature| !isolation.has(**feature));
+    if let Some(feature) = missing {
+        not_checked(feature.describe());
+    }
+    missing.is_none()
+}

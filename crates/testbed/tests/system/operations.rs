@@ -204,3 +204,33 @@ fn a_restored_folder_is_the_same_deployment() {
     assert!(alice.get("notes", "/").contains("hi"));
     assert_eq!(up.interrupt().code, Some(0));
 }
+
+/// A person who was told a fingerprint and two addresses needs no file.
+#[test]
+fn a_context_is_made_by_the_fingerprint_of_the_ca_and_by_no_other() {
+    let world = World::new();
+    let up = world.up();
+    let alice = world.user("alice");
+    let root = std::fs::read(world.data().join("ca/root.der")).unwrap();
+    let fingerprint = names::Digest::of(&root).to_string();
+    let place = up.place();
+    let create = |name: &str, gateway: &str, fingerprint: &str| {
+        let known = ["--gateway", gateway, "--edge", &place.edge, "--fingerprint", fingerprint];
+        alice.run(&[&["context", "create", name][..], &known].concat())
+    };
+    let made = create("work", &place.url, &fingerprint);
+    assert_eq!(made.code, 0, "{made:#?}");
+    let shown = alice.ok(&["context", "show", "work"]);
+    assert!(shown.stdout.contains(&fingerprint), "{shown:#?}");
+
+    let other = create("other", &place.url, &"ab".repeat(32));
+    assert_eq!(other.code, 3, "{other:#?}");
+    assert!(other.stderr.contains("does not show the CA that you expect"), "{other:#?}");
+    // The edge ends no TLS and is no gateway.
+    let elsewhere = create("elsewhere", &format!("https://{}", place.edge), &fingerprint);
+    assert_ne!(elsewhere.code, 0, "{elsewhere:#?}");
+    for name in ["other", "elsewhere"] {
+        alice.ends_with(5, &["context", "show", name]);
+    }
+    assert_eq!(up.interrupt().code, Some(0));
+}

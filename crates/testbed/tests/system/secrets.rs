@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use fixtures::{Access, Server};
 use serde_json::Value;
 use testbed::{PASSWORD, Up, User, World};
 
@@ -97,6 +98,30 @@ fn secrets(world: &World, user: &str) -> Vec<String> {
         assert!(secrets.len() > before, "the session has no {field}");
     }
     secrets
+}
+
+/// The password of a database elsewhere is in its file and nowhere else.
+#[test]
+fn the_databases_password_is_in_no_log_command_line_environment_or_file_of_the_server() {
+    let server = Server::start(Access::Port);
+    let world = World::logging("trace");
+    let password_file = world.path("database-password");
+    fs::write(&password_file, server.password()).unwrap();
+    fs::set_permissions(&password_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let url = server.by_port(&server.new_database());
+    let url = format!("{url}?password_file={}", password_file.display());
+    let up = world.begin(Some(&format!("database: \"{url}\"\n"))).ready();
+    used(&world, "alice");
+    let secrets = [server.password().to_owned()];
+    check_processes(&up, &secrets);
+    assert_eq!(up.interrupt().code, Some(0));
+    assert!(!world.logs().contains(&secrets[0]), "the password is in the log");
+    let mut found = Vec::new();
+    walk(&world.data(), 0, &mut found);
+    for (path, kind, _) in found {
+        let shown = kind.is_file() && contains(&fs::read(&path).unwrap(), &secrets[0]);
+        assert!(!shown, "the password is in {}", path.display());
+    }
 }
 
 fn contains(bytes: &[u8], text: &str) -> bool {
