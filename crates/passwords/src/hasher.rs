@@ -259,6 +259,44 @@ mod tests {
         assert!(matches!(check(&"x".repeat(1025), account()).await, Checked::Wrong));
     }
 
+    /// CVE-2025-22234: a password that is too long was refused at once for some names and hashed for others, which told the names. Here no name
+    /// comes as far as the pool.
+    #[tokio::test]
+    async fn a_password_that_is_too_long_takes_no_place_whatever_the_name() {
+        let hasher = hasher(1, 0).await;
+        let stored = hasher.hash_new(secret("correct horse battery"), "alice").await.unwrap();
+        let old = bcrypt::stand_in([3; 16], b"correct horse").unwrap();
+        let _place = Arc::clone(&hasher.places).try_acquire_owned().unwrap();
+        for stored in [Stored::Account(&stored), Stored::Account(&old), Stored::Nobody("carol")] {
+            let checked = hasher.check(secret(&"x".repeat(1025)), stored).await;
+            assert!(matches!(checked, Ok(Checked::Wrong)));
+        }
+        for stored in [Stored::Account(&stored), Stored::Nobody("carol")] {
+            let checked = hasher.check(secret(&"x".repeat(1024)), stored).await;
+            assert!(matches!(checked, Err(HashError::Busy)));
+        }
+    }
+
+    /// Okta, 30 October 2024: a cache key was bcrypt over id, name and password, so that behind a long name nothing of the password counted.
+    /// Nothing here stands before the password, and all of it counts.
+    #[tokio::test]
+    async fn behind_a_long_name_every_byte_of_a_long_password_counts() {
+        let hasher = hasher(2, 8).await;
+        let name = "n".repeat(64);
+        for length in [71, 72, 73, 100, 1024] {
+            let right: String = "correct horse battery ".chars().cycle().take(length).collect();
+            let stored = hasher.hash_new(secret(&right), &name).await.unwrap();
+            let mut wrong = right.clone();
+            wrong.replace_range(length - 1.., "#");
+            let check = async |password: &str| {
+                hasher.check(secret(password), Stored::Account(&stored)).await.unwrap()
+            };
+            assert!(matches!(check(&wrong).await, Checked::Wrong), "{length}");
+            assert!(matches!(check(&right[1..]).await, Checked::Wrong), "{length}");
+            assert!(matches!(check(&right).await, Checked::Right), "{length}");
+        }
+    }
+
     /// Two keyboards compose differently and mean the same password.
     #[tokio::test]
     async fn a_password_is_the_same_however_it_is_composed() {
