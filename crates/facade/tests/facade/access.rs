@@ -5,14 +5,20 @@ use std::time::Duration;
 
 use attested_tls::Application::{Http1, Http2};
 use attested_tls::LocalKey;
+use aws_lc_rs::hmac;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use pki::SigningKey;
+use pki::jwk::Jwk;
+use pki::jws::{self, KeyHint};
 use pki::token::Confirmation;
 use rustls::sign::CertifiedKey;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
 use crate::apps;
 use crate::http::{Client, empty, read_to_end};
-use crate::world::{Gateway, HOST, Person, USER, World, now};
+use crate::world::{Gateway, HOST, Person, USER, World, enclave, now};
 
 async fn world() -> World {
     let tasks = server::Tasks::new();
@@ -73,6 +79,97 @@ async fn every_wrong_token_has_its_code() {
         let request = client.anonymous("GET", "/echo").header("authorization", "Basic YTpi");
         assert_eq!(client.code(request.body(empty()).unwrap()).await, (401, "token_invalid".to_owned()));
     }
+}
+
+/// Claims of a good token as JSON, changed.
+fn claims(world: &World, change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Value {
+    let mut claims = serde_json::to_value(world.gateway.claims(&world.owner)).unwrap();
+    change(claims.as_object_mut().unwrap());
+    claims
+}
+
+/// A token with any header; `sign` makes its third part from the first two.
+fn token(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let part = |value: &Value| Base64UrlUnpadded::encode_string(value.to_string().as_bytes());
+    let input = format!("{}.{}", part(header), part(claims));
+    let signature = Base64UrlUnpadded::encode_string(&sign(input.as_bytes()));
+    format!("{input}.{signature}")
+}
+
+/// RFC 8725, 2.1 and 3.1: `alg` none, and HS256 with the public key as the secret, in every form in which somebody has that key.
+#[tokio::test]
+async fn a_token_is_signed_by_the_gateways_key_and_by_its_algorithm_only() {
+    let world = world().await;
+    let public = Jwk::from_spki(world.gateway.key.public_key_spki()).unwrap();
+    let good = claims(&world, |_| {});
+    let header = |alg: &str| json!({"alg": alg, "typ": "at+jwt", "kid": public.id()});
+    let file = std::fs::read(world.path("jwks.json")).unwrap();
+    let spki = world.gateway.key.public_key_spki().to_vec();
+    let pem = format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        base64ct::Base64::encode_string(&spki)
+    );
+    let mut refused = Vec::new();
+    for alg in ["none", "None", "NONE", ""] {
+        refused.push(token(&header(alg), &good, |_| Vec::new()));
+        refused.push(token(&header(alg), &good, |_| vec![7; 64]));
+    }
+    for secret in [spki.clone(), pem.into_bytes(), file, spki[spki.len() - 65..].to_vec(), Vec::new()] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        refused.push(token(&header("HS256"), &good, |input| hmac::sign(&key, input).as_ref().to_vec()));
+        refused.push(token(&header("ES256"), &good, |input| hmac::sign(&key, input).as_ref().to_vec()));
+    }
+    // The right signature under another algorithm's name.
+    let signed = |input: &[u8]| {
+        let der = world.gateway.key.sign_sha256(input).unwrap();
+        pki::ecdsa_der_to_raw(&der).unwrap().to_vec()
+    };
+    refused
+        .extend(["none", "HS256", "ES384", "RS256", "EdDSA"].map(|alg| token(&header(alg), &good, signed)));
+    let accepted = token(&header("ES256"), &good, signed);
+    let mut client = Client::connect(&world, &world.owner, Http1).await;
+    for token in &refused {
+        let request = client.request("GET", "/echo", token).body(empty()).unwrap();
+        assert_eq!(client.code(request).await, (401, "token_invalid".to_owned()), "{token}");
+    }
+    let request = client.request("GET", "/echo", &accepted).body(empty()).unwrap();
+    assert_eq!(client.code(request).await.0, 200);
+}
+
+/// CVE-2026-25537: a time of another JSON type was taken for none. Every claim has its type and has to be there.
+#[tokio::test]
+async fn a_signed_token_without_a_claim_or_with_one_of_another_type_is_refused() {
+    let world = world().await;
+    let hint = KeyHint::Id(Jwk::from_spki(world.gateway.key.public_key_spki()).unwrap().id().into());
+    let sign = |claims: &Value| jws::sign("at+jwt", &hint, claims, &world.gateway.key).unwrap();
+    let mut client = Client::connect(&world, &world.owner, Http1).await;
+    let changes = [
+        ("exp", json!((now() + 300).to_string())),
+        ("exp", json!(null)),
+        ("exp", json!([now() + 300])),
+        ("exp", json!(now() as f64 + 300.5)),
+        ("exp", json!(-1)),
+        ("nbf", json!("0")),
+        ("iat", json!({})),
+        ("aud", json!([enclave().as_str()])),
+        ("aud", json!(null)),
+        ("sub", json!(7)),
+        ("cnf", json!("x")),
+    ];
+    for (name, value) in changes {
+        let token = sign(&claims(&world, |claims| {
+            claims.insert(name.into(), value.clone());
+        }));
+        let request = client.request("GET", "/echo", &token).body(empty()).unwrap();
+        assert_eq!(client.code(request).await, (401, "token_invalid".to_owned()), "{name} {value}");
+    }
+    for name in ["iss", "sub", "aud", "iat", "nbf", "exp", "jti"] {
+        let token = sign(&claims(&world, |claims| drop(claims.remove(name))));
+        let request = client.request("GET", "/echo", &token).body(empty()).unwrap();
+        assert_eq!(client.code(request).await, (401, "token_invalid".to_owned()), "without {name}");
+    }
+    let request = client.request("GET", "/echo", &sign(&claims(&world, |_| {}))).body(empty()).unwrap();
+    assert_eq!(client.code(request).await.0, 200);
 }
 
 #[tokio::test]

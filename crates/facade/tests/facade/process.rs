@@ -31,6 +31,7 @@ while (accept(C, S)) {
   exit 7 if $line =~ /exit/;
   if ($line =~ /orphans/) { for (1..5) { if (!fork) { fork; exit 0 } } while (wait > 0) {} }
   my $body = "pid $$ uid $<";
+  $body = join "\n", @ARGV[1..$#ARGV], map { "$_=$ENV{$_}" } sort keys %ENV if $line =~ /told/;
   syswrite C, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: " . length($body) . "\r\n\r\n$body";
   close C;
 }
@@ -203,6 +204,39 @@ async fn it_says_ready_serves_and_stops_with_its_app_when_told() {
     assert!(!Path::new(&format!("/proc/{app}")).exists(), "the app outlives its facade");
     let log = std::io::read_to_string(kept).unwrap();
     assert_eq!(log, "listening\nasked to end\n");
+}
+
+/// GHSA-m3cr-vc2j-pm27: parameters reached a shell. coder/coder#26146: a placeholder of an app was replaced by the session's token. An app's arguments
+/// and environment arrive letter by letter, and the environment is no larger than its manifest says.
+#[tokio::test]
+async fn arguments_and_environment_reach_the_app_as_they_are() {
+    let mark = TempDir::new().unwrap();
+    let touched = mark.path().join("touched");
+    let touch = format!("touch {}", touched.display());
+    let odd = [
+        format!("$({touch})"),
+        format!(";{touch}"),
+        format!("`{touch}`"),
+        format!("|{touch}"),
+        format!("&& {touch}"),
+        "${TOKEN}".to_owned(),
+        "$SESSION_TOKEN".to_owned(),
+        "%TOKEN%".to_owned(),
+        "*".to_owned(),
+        "~".to_owned(),
+        "\"".to_owned(),
+        "'".to_owned(),
+    ];
+    let running = Running::ready(|launch| {
+        launch.app.args.extend(odd.iter().cloned());
+        launch.app.env.insert("FIRST".into(), format!("${{TOKEN}} $SESSION_TOKEN $({touch}) `{touch}`"));
+    })
+    .await;
+    let told = running.get("/told").await;
+    let first = format!("FIRST=${{TOKEN}} $SESSION_TOKEN $({touch}) `{touch}`");
+    let expected: Vec<&str> = odd.iter().map(String::as_str).chain([first.as_str(), "LC_ALL=C"]).collect();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    assert!(!touched.exists(), "a shell has read it");
 }
 
 #[tokio::test]
