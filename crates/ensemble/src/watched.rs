@@ -59,17 +59,21 @@ pub(crate) fn readiness(layout: &Layout, store: &Store) -> Readiness {
                 tokio::net::UnixStream::connect(socket).await.map(drop).map_err(|error| error.to_string())
             }
         }),
-        Check::new("disk", move || {
-            let free = free_bytes(&data);
-            async move {
-                match free {
-                    Ok(free) if free >= DISK_RESERVE => Ok(()),
-                    Ok(free) => Err(format!("only {} MiB are free in the data folder", free >> 20)),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
-        }),
+        disk(data),
     ])
+}
+
+fn disk(data: PathBuf) -> Check {
+    Check::new("disk", move || {
+        let free = free_bytes(&data);
+        async move {
+            match free {
+                Ok(free) if free >= DISK_RESERVE => Ok(()),
+                Ok(free) => Err(format!("only {} MiB are free in the data folder", free >> 20)),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+    })
 }
 
 /// The agent answers, and the verifier's word about the node has not run out.
@@ -106,4 +110,22 @@ fn gauges(store: Store, log: PathBuf) -> observe::listener::Gauges {
             }
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// `/proc` is a file system without room on every machine.
+    #[tokio::test]
+    async fn a_disk_without_room_makes_it_not_ready() {
+        let report = Readiness::of(vec![disk("/proc".into())]).report().await;
+        assert_eq!(report.status, "not_ready");
+        let [line] = &report.checks[..] else { panic!("one check, one line") };
+        assert_eq!((line.name, line.ok), ("disk", false));
+        assert_eq!(line.problem.as_deref(), Some("only 0 MiB are free in the data folder"));
+        let here = tempfile::tempdir().unwrap();
+        assert_eq!(Readiness::of(vec![disk(here.path().into())]).report().await.status, "ready");
+    }
 }

@@ -14,6 +14,7 @@ mod lifecycle;
 mod lives;
 mod nobody;
 mod operations;
+mod parts;
 mod random_kills;
 mod restart;
 mod secrets;
