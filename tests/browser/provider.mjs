@@ -7,9 +7,10 @@ import https from "node:https";
 import { join } from "node:path";
 
 export class OpenIdProvider {
-  // Made before the portal starts, which has to know the issuer and the root.
-  static async start(folder) {
+  // Made before the portal starts, which has to know the issuer and the root. `id` is its name at the portal, and `folder` its own.
+  static async start(folder, id) {
     const provider = new OpenIdProvider();
+    provider.id = id;
     const made = spawnSync("openssl", [
       "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
       "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", join(folder, "op.key"), "-out", join(folder, "op.pem"),
@@ -32,7 +33,7 @@ export class OpenIdProvider {
       clients: [{
         client_id: "sealwright",
         client_secret: secret,
-        redirect_uris: [`${origin}/v1/oidc/test/callback`],
+        redirect_uris: [`${origin}/v1/oidc/${this.id}/callback`],
         response_types: ["code"],
         grant_types: ["authorization_code"],
         token_endpoint_auth_method: "client_secret_basic",
