@@ -125,7 +125,7 @@ pub struct UserCode {
 pub struct WaitingDevice {
     /// What it calls itself; whoever began may have made it up.
     pub agent: String,
-    /// A short mark of its network address, the same for the same address.
+    /// A short mark of its network address, the same for the same address on the same day.
     pub address: String,
     /// Whether that is the address which this question came from.
     pub same_address: bool,

@@ -19,6 +19,7 @@ use crate::blobs::look_up;
 use crate::extract::{Caller, Json, Page};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
+use crate::seen::Seen;
 use crate::shared::{Shared, now};
 
 pub(crate) fn routes() -> Routes {
@@ -32,6 +33,7 @@ const CLOCK_LEEWAY: u64 = 300;
 pub(crate) async fn publish(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(request): Json<PublishApp, APP_BODY_BYTES>,
 ) -> Result<(StatusCode, axum::Json<App>), Refusal> {
     let (record, publisher) = verify_record(&request.record).map_err(|error| {
@@ -60,7 +62,8 @@ pub(crate) async fn publish(
         owner: caller.user,
         created_at: now(),
     };
-    let status = match shared.store.publish_app(&app).await? {
+    let event = seen.done(&caller.user, "app.publish", &format!("{}@{}", app.name, app.version));
+    let status = match shared.store.publish_app(&app, event).await? {
         Published::New => StatusCode::CREATED,
         Published::Before => StatusCode::OK,
     };

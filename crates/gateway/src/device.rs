@@ -17,10 +17,10 @@ use axum::routing::post;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{HeaderMap, StatusCode, header};
 use names::Digest;
-use store::{Begun, Decision, NewDevice, Poll, Proof, SessionId, StoreError};
+use store::{Begun, Decision, Event, NewDevice, Poll, Proof, SessionId, StoreError};
 
 use crate::certificate::Peer;
-use crate::extract::{Address, Caller, Form, Json};
+use crate::extract::{Caller, Form, Json};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
 use crate::seen::Seen;
@@ -83,7 +83,7 @@ impl IntoResponse for Refused {
 async fn begin(
     State(shared): State<Arc<Shared>>,
     peer: Peer,
-    address: Address,
+    seen: Seen,
     headers: HeaderMap,
     form: Result<Form<DeviceAuthorization>, Refusal>,
 ) -> Result<axum::Json<DeviceCode>, Refused> {
@@ -94,7 +94,7 @@ async fn begin(
         device_hash: Digest::of(device_code.expose().as_bytes()),
         user_code_hash: Digest::from_bytes([0; 32]),
         cnf: peer.certificate().map(|certificate| certificate.thumbprint),
-        address: mark(&shared, &address),
+        address: seen.mark,
         agent: agent(&headers),
         interval: INTERVAL,
         created_at: now(),
@@ -196,14 +196,15 @@ async fn redeem(
 async fn look_up(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    address: Address,
+    seen: Seen,
     Json(request): Json<UserCode>,
 ) -> Result<axum::Json<WaitingDevice>, Refusal> {
     let code = attempt(&shared, &caller, &request).await?;
     let device = shared.store.waiting_device(&code, now()).await?.ok_or_else(no_device)?;
     shared.store.user_code_right(&caller.user).await?;
     Ok(axum::Json(WaitingDevice {
-        same_address: device.address == mark(&shared, &address),
+        // Of a device that began before midnight (UTC) it says no: the key that could tell is gone.
+        same_address: device.address == seen.mark,
         agent: device.agent,
         address: device.address,
         bound: device.bound,
@@ -216,18 +217,22 @@ async fn look_up(
 async fn approve(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(request): Json<UserCode>,
 ) -> Result<StatusCode, Refusal> {
-    decide(&shared, &caller, &request, Decision::Approve).await
+    let event = seen.done(&caller.user, "device.approve", "");
+    decide(&shared, &caller, &request, Decision::Approve, event).await
 }
 
 /// `POST /v1/device/deny`
 async fn deny(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(request): Json<UserCode>,
 ) -> Result<StatusCode, Refusal> {
-    decide(&shared, &caller, &request, Decision::Deny).await
+    let event = seen.done(&caller.user, "device.deny", "");
+    decide(&shared, &caller, &request, Decision::Deny, event).await
 }
 
 async fn decide(
@@ -235,9 +240,10 @@ async fn decide(
     caller: &Caller,
     request: &UserCode,
     decision: Decision,
+    event: Event,
 ) -> Result<StatusCode, Refusal> {
     let code = attempt(shared, caller, request).await?;
-    if !shared.store.decide_device(&code, decision, &caller.session, now()).await? {
+    if !shared.store.decide_device(&code, decision, &caller.session, event).await? {
         return Err(no_device());
     }
     shared.store.user_code_right(&caller.user).await?;
@@ -272,11 +278,6 @@ fn unreadable(refusal: Refusal) -> Refused {
         ),
         _ => Refused::Ours(refusal),
     }
-}
-
-/// A short keyed mark of an address: enough to tell two apart, nothing to find one by.
-fn mark(shared: &Shared, address: &Address) -> String {
-    shared.sealing.mark(b"address", &address.network())
 }
 
 /// What the device says of itself, in letters that are safe to show.

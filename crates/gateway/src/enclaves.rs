@@ -20,6 +20,7 @@ use crate::extract::{Caller, Json, Page};
 use crate::names::EnclaveName;
 use crate::refusal::Refusal;
 use crate::routes::Routes;
+use crate::seen::Seen;
 use crate::shared::{Shared, now, random};
 use crate::tokens::ENCLAVE_TOKEN_LIFE;
 use crate::{apps, stages};
@@ -38,10 +39,11 @@ pub(crate) fn routes() -> Routes {
 
 type NamePath = Result<Path<String>, PathRejection>;
 
-/// `POST /v1/enclaves`
+/// `POST /v1/enclaves`. The audit log is told in a write of its own: what the database refused is not in it.
 pub(crate) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     Json(request): Json<CreateEnclave>,
 ) -> Result<(StatusCode, axum::Json<Enclave>), Refusal> {
     let name: EnclaveName = request.name.parse().map_err(|_| {
@@ -75,6 +77,7 @@ pub(crate) async fn create(
     shared.store.create_enclave(&enclave, shared.quota).await?;
     tracing::info!(enclave = %id, user = %caller.user, digest = %app.digest, "enclave asked for");
     stages::bring_up(&shared, id);
+    shared.store.audit(seen.done(&caller.user, "enclave.create", &id.to_string())).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(read(&shared, &id).await?)))
 }
 
@@ -159,6 +162,7 @@ pub(crate) struct Removal {
 pub(crate) async fn remove(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    seen: Seen,
     path: NamePath,
     query: Result<Query<Removal>, QueryRejection>,
 ) -> Result<StatusCode, Refusal> {
@@ -166,6 +170,8 @@ pub(crate) async fn remove(
     let enclave = find(&shared, &caller, path).await?;
     shared.store.want_deleted(&enclave.id, now()).await?;
     tracing::info!(enclave = %enclave.id, user = %caller.user, orphan = removal.orphan, "deletion asked for");
+    let told = |action| seen.done(&caller.user, action, &enclave.id.to_string());
+    shared.store.audit(told("enclave.delete")).await?;
     if !shared.store.remove_enclave(&enclave.id, By::User).await? {
         match shared.controller.delete(&enclave.id).await {
             Ok(()) | Err(ControllerError::NotFound | ControllerError::Unavailable(_)) => {}
@@ -180,9 +186,11 @@ pub(crate) async fn remove(
     }
     if removal.orphan {
         match shared.store.orphan(&enclave.id, now()).await {
-            Ok(()) | Err(StoreError::NotFound) => return Ok(StatusCode::NO_CONTENT),
+            Ok(()) => shared.store.audit(told("enclave.orphan")).await?,
+            Err(StoreError::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
+        return Ok(StatusCode::NO_CONTENT);
     }
     Ok(StatusCode::ACCEPTED)
 }

@@ -27,7 +27,7 @@ const RESET_STREAMS: usize = 32;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests may finish for this long when the service stops.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
 /// After an accept that failed (out of descriptors, mostly) the next one waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ALPN_HTTP2: &[u8] = b"h2";

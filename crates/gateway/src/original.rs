@@ -136,7 +136,8 @@ async fn provision(
     if present.is_some() {
         return enclaves::start(state, caller, Ok(Path(name.to_owned()))).await.map(drop);
     }
-    match enclaves::create(state, caller, Json(wanted)).await {
+    let seen = Seen::from_request_parts(parts, shared).await?;
+    match enclaves::create(state, caller, seen, Json(wanted)).await {
         Ok(_) => Ok(()),
         // Another login of the same user was faster.
         Err(refusal) if refusal.code() == Code::NameTaken => Ok(()),

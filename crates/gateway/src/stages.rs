@@ -210,7 +210,8 @@ impl Watcher {
     }
 
     async fn next(&mut self) -> Option<Stage> {
-        while !self.ended && Instant::now() < self.until {
+        // A gateway that stops ends the stream; the watcher goes on at another one, or here later.
+        while !self.ended && Instant::now() < self.until && !self.shared.tasks.is_stopping() {
             if let Some(event) = self.read.pop_front() {
                 self.after = event.seq;
                 if let Some(stage) = self.stage(event).await {

@@ -1,8 +1,10 @@
 //! Published apps. A name belongs to the account that published it first; a version never changes.
 
+use audit::Event;
 use names::Digest;
 use sqlx::Row;
 
+use crate::audit::append;
 use crate::database::{Record, parsed, signed, unsigned};
 use crate::{Store, StoreError, UserId};
 
@@ -57,11 +59,11 @@ pub enum Published {
 }
 
 impl Store {
-    /// Adds a version of an app.
+    /// Adds a version of an app, and says so in the audit log when it is new.
     ///
     /// # Errors
     /// [`StoreError::NameTaken`] when the name belongs to another account, [`StoreError::VersionConflict`] when the version has another digest.
-    pub async fn publish_app(&self, app: &NewApp) -> Result<Published, StoreError> {
+    pub async fn publish_app(&self, app: &NewApp, event: Event) -> Result<Published, StoreError> {
         let mut transaction = self.write().await?;
         let rows = sqlx::query("SELECT owner, version, digest FROM apps WHERE name = $1 ORDER BY position")
             .bind(&app.name)
@@ -90,6 +92,7 @@ impl Store {
         .bind(signed(app.created_at))
         .execute(&mut *transaction)
         .await?;
+        append(&mut transaction, event).await?;
         transaction.commit().await?;
         Ok(Published::New)
     }

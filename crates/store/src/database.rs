@@ -16,7 +16,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{Any, AnyConnectOptions, AnyPoolOptions, AnyRow};
 use sqlx::pool::PoolConnection;
@@ -34,6 +34,9 @@ const READERS: u32 = 4;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection that comes back may take to say that it is well.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long opening waits for others that open the same SQLite file, and how often it looks; with PostgreSQL see `migrations`.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 /// A connection that was idle for longer is asked first whether it is alive.
 const FRESH: Duration = Duration::from_millis(500);
 pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -94,7 +97,8 @@ impl Store {
             Kind::Sqlite(path) => {
                 let path = std::path::absolute(path).map_err(StoreError::File)?;
                 protect(&path).map_err(StoreError::File)?;
-                Self::connect(Dialect::Sqlite, sqlite_url(&path).parse()?).await
+                let options: AnyConnectOptions = sqlite_url(&path).parse()?;
+                patiently(|| Self::connect(Dialect::Sqlite, options.clone())).await
             }
             Kind::Postgres(postgres) => Self::connect(Dialect::Postgres, postgres_options(postgres)?).await,
         }
@@ -186,6 +190,22 @@ fn install_drivers() {
     DRIVERS.call_once(|| {
         drop(sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]))
     });
+}
+
+/// Tries until the database is not busy any more. SQLite's own patience is not enough for opening: changing to the write-ahead log and closing the
+/// last connection lock the file without asking the busy handler, and many that move the schema one after another take longer than one writer may.
+async fn patiently<F: Future<Output = Result<Store, StoreError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<Store, StoreError> {
+    let began = Instant::now();
+    loop {
+        match attempt().await {
+            Err(StoreError::Busy(_)) if began.elapsed() < OPEN_TIMEOUT => {
+                tokio::time::sleep(OPEN_PAUSE).await
+            }
+            done => return done,
+        }
+    }
 }
 
 fn postgres_options(postgres: &Postgres) -> Result<AnyConnectOptions, StoreError> {

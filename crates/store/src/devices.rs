@@ -1,8 +1,10 @@
 //! Codes of devices that wait for a person (RFC 8628), and how often a person has typed a wrong one.
 
+use audit::Event;
 use names::Digest;
 use sqlx::Row;
 
+use crate::audit::append;
 use crate::database::{Record, Write, parsed, parsed_option, signed, unsigned};
 use crate::{SessionId, Store, StoreError, UserId};
 
@@ -151,34 +153,39 @@ impl Store {
         row.as_ref().map(device).transpose()
     }
 
-    /// Decides about the device that waits under this user code; `false` when none does.
+    /// Decides about the device that waits under this user code, and says so in the audit log, with the hash of the device's code as the
+    /// event's subject; `false` when none waits.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn decide_device(
         &self,
         user_code: &Digest,
         decision: Decision,
         by: &SessionId,
-        now: u64,
+        event: Event,
     ) -> Result<bool, StoreError> {
         let state = match decision {
             Decision::Approve => "approved",
             Decision::Deny => "denied",
         };
         let mut transaction = self.write().await?;
-        let done = sqlx::query(
+        let row = sqlx::query(
             "UPDATE device_codes SET state = $2, session_id = $3
-             WHERE user_code_hash = $1 AND state = 'pending' AND expires_at > $4",
+             WHERE user_code_hash = $1 AND state = 'pending' AND expires_at > $4
+             RETURNING device_hash",
         )
         .bind(user_code.to_string())
         .bind(state)
         .bind(by.to_string())
-        .bind(signed(now))
-        .execute(&mut *transaction)
+        .bind(signed(event.at))
+        .fetch_optional(&mut *transaction)
         .await?;
+        let Some(row) = row else { return Ok(false) };
+        let device: Digest = parsed(&row, "device_hash")?;
+        append(&mut transaction, Event { subject: device.to_string(), ..event }).await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 
     /// A device asks. An approval is told once: of many that ask at the same time one wins.

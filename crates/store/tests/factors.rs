@@ -4,7 +4,7 @@
 use fixtures::{Database, on_both_databases};
 use names::Digest;
 use store::{
-    AddedPasskey, Attempt, Begun, Decision, NewDevice, NewSession, Passkey, PasskeyUse, Poll, Role,
+    AddedPasskey, Attempt, Begun, Decision, Event, NewDevice, NewSession, Passkey, PasskeyUse, Poll, Role,
     SessionId, Store, User, UserId,
 };
 
@@ -207,6 +207,10 @@ async fn session(store: &Store) {
     store.create_session(&session).await.unwrap();
 }
 
+fn decided() -> Event {
+    Event { at: 1002, action: "device.approve".into(), result: "ok".into(), ..Event::default() }
+}
+
 async fn an_approval_is_told_once(database: Database) {
     let store = open(&database).await;
     session(&store).await;
@@ -215,8 +219,11 @@ async fn an_approval_is_told_once(database: Database) {
     assert_eq!(store.begin_device(&new).await.unwrap(), Begun::Again);
     let seen = store.waiting_device(&new.user_code_hash, 1001).await.unwrap().unwrap();
     assert_eq!((seen.agent.as_str(), seen.bound), ("test", true));
-    assert!(store.decide_device(&new.user_code_hash, Decision::Approve, &SESSION, 1002).await.unwrap());
-    assert!(!store.decide_device(&new.user_code_hash, Decision::Deny, &SESSION, 1002).await.unwrap());
+    assert!(store.decide_device(&new.user_code_hash, Decision::Approve, &SESSION, decided()).await.unwrap());
+    assert!(!store.decide_device(&new.user_code_hash, Decision::Deny, &SESSION, decided()).await.unwrap());
+    let told = store.audit_after(0, 10).await.unwrap();
+    assert_eq!(told.len(), 1, "what was not decided is not told");
+    assert_eq!(told[0].event, Event { subject: new.device_hash.to_string(), ..decided() });
     assert_eq!(store.waiting_device(&new.user_code_hash, 1003).await.unwrap(), None);
     assert_eq!(store.poll_device(&new.device_hash, None, 1003).await.unwrap(), Poll::Unknown);
     let won = winners(|| {

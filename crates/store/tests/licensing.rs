@@ -56,7 +56,7 @@ async fn rig(database: Database, terms: Terms) -> Rig {
         store.create_user(&user(id, name)).await.unwrap();
     }
     for name in ["hello", "notes"] {
-        store.publish_app(&app(name)).await.unwrap();
+        store.publish_app(&app(name), store::Event::default()).await.unwrap();
     }
     let plan = Plan { code: "team".parse().unwrap(), terms, created_at: NOW, retired_at: None };
     store.create_plan(&plan, act(NOW)).await.unwrap();

@@ -1,9 +1,15 @@
-//! Moving the schema forward: from every released one, by several programs at once, and never back.
+//! Moving the schema forward: from every released one with rows, by several programs at once, and never back.
 #![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::time::Duration;
 
 use api::enclaves::State;
 use fixtures::{Database, Kind, on_both_databases};
 use names::{Digest, EnclaveId};
+use sqlx::migrate::{Migration, MigrationType};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, SqlSafeStr as _};
 use store::{
     Controller, ControllerId, Desired, Process, Quota, Rotation, SessionId, Store, StoreError, UserId,
 };
@@ -12,7 +18,7 @@ const ALICE: UserId = UserId::from_bytes([1; 16]);
 const BOB: UserId = UserId::from_bytes([2; 16]);
 
 on_both_databases! {
-    the_first_released_schema_comes_forward_with_its_rows,
+    every_released_schema_comes_forward_with_the_first_ones_rows,
     programs_that_start_at_once_do_not_collide,
     a_newer_schema_is_refused,
     a_schema_step_that_was_changed_is_refused,
@@ -22,12 +28,61 @@ async fn open(database: &Database) -> Result<Store, StoreError> {
     Store::open(&database.url().parse().unwrap()).await
 }
 
-async fn the_first_released_schema_comes_forward_with_its_rows(database: Database) {
+/// The steps, as they lie in the folder.
+fn steps() -> Vec<Migration> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut steps: Vec<Migration> = files
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let (version, name) = name.split_once('_').unwrap();
+            let sql = AssertSqlSafe(std::fs::read_to_string(&path).unwrap()).into_sql_str();
+            let (version, name) = (version.parse().unwrap(), name.to_owned().into());
+            Migration::new(version, name, MigrationType::Simple, sql, false)
+        })
+        .collect();
+    steps.sort_by_key(|step| step.version);
+    steps
+}
+
+/// The first released database with its rows, after the first steps, as the program of that time left it.
+fn fill(database: &Database, steps: &[Migration]) {
     database.sql(match database.kind() {
         Kind::Sqlite => include_str!("../testdata/0001.sqlite.sql"),
         Kind::Postgres => include_str!("../testdata/0001.postgres.sql"),
     });
-    let store = open(&database).await.unwrap();
+    for step in steps.iter().skip(1) {
+        let checksum = names::hex(&step.checksum);
+        let checksum = match database.kind() {
+            Kind::Sqlite => format!("X'{checksum}'"),
+            Kind::Postgres => format!("decode('{checksum}', 'hex')"),
+        };
+        database.sql(&format!(
+            "{};\nINSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES ({}, '{}', TRUE, {checksum}, 0)",
+            step.sql.as_str(),
+            step.version,
+            step.description,
+        ));
+    }
+}
+
+async fn every_released_schema_comes_forward_with_the_first_ones_rows(database: Database) {
+    let steps = steps();
+    for reached in 1..=steps.len() {
+        let database = Database::of(database.kind());
+        fill(&database, &steps[..reached]);
+        let url = database.url().parse().unwrap();
+        let last = |steps: &[Migration]| steps.last().unwrap().version;
+        let schema = Store::schema(&url).await.unwrap();
+        assert_eq!((schema.reached, schema.known), (last(&steps[..reached]), last(&steps)));
+        comes_forward(&database).await;
+        assert_eq!(Store::schema(&url).await.unwrap().reached, last(&steps));
+    }
+}
+
+async fn comes_forward(database: &Database) {
+    let store = open(database).await.unwrap();
     let alice = store.user_by_name("alice").await.unwrap().unwrap();
     assert_eq!((alice.id, alice.created_at), (ALICE, 1_750_000_000));
     assert!(alice.password_hash.starts_with("$argon2id$v=19$"));
@@ -79,6 +134,22 @@ async fn programs_that_start_at_once_do_not_collide(database: Database) {
         opened.await.unwrap().unwrap();
     }
     assert_eq!(database.sql("SELECT COUNT(*) FROM _sqlx_migrations WHERE version = 1").trim(), "1");
+}
+
+/// SQLite waits for five seconds, and eight programs that move the schema one after another took longer on a busy machine: "database is locked".
+#[tokio::test]
+async fn opening_waits_longer_than_sqlite_does() {
+    const SQLITES_PATIENCE: Duration = Duration::from_millis(5500);
+    let database = Database::of(Kind::Sqlite);
+    open(&database).await.unwrap().close().await;
+    let options = SqliteConnectOptions::new().filename(database.folder().join("db.sqlite"));
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let mut opening = std::pin::pin!(open(&database));
+    // Time itself is what is tested.
+    assert!(tokio::time::timeout(SQLITES_PATIENCE, &mut opening).await.is_err(), "it did not wait");
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    opening.await.unwrap();
 }
 
 async fn a_newer_schema_is_refused(database: Database) {

@@ -26,7 +26,7 @@ async fn rig(database: Database) -> Rig {
     for (id, name) in [(ALICE, "alice"), (BOB, "bob")] {
         store.create_user(&user(id, name)).await.unwrap();
     }
-    store.publish_app(&app(ALICE, "1", b"one")).await.unwrap();
+    store.publish_app(&app(ALICE, "1", b"one"), store::Event::default()).await.unwrap();
     Rig { store, database }
 }
 
@@ -199,13 +199,22 @@ async fn sessions_end_and_are_bounded(database: Database) {
 
 async fn a_version_never_changes_and_its_name_has_one_owner(database: Database) {
     let rig = rig(database).await;
-    assert_eq!(rig.store.publish_app(&app(ALICE, "1", b"one")).await.unwrap(), Published::Before);
+    assert_eq!(
+        rig.store.publish_app(&app(ALICE, "1", b"one"), store::Event::default()).await.unwrap(),
+        Published::Before
+    );
     assert!(matches!(
-        rig.store.publish_app(&app(ALICE, "1", b"two")).await,
+        rig.store.publish_app(&app(ALICE, "1", b"two"), store::Event::default()).await,
         Err(StoreError::VersionConflict)
     ));
-    assert!(matches!(rig.store.publish_app(&app(BOB, "2", b"two")).await, Err(StoreError::NameTaken)));
-    assert_eq!(rig.store.publish_app(&app(ALICE, "0.9", b"two")).await.unwrap(), Published::New);
+    assert!(matches!(
+        rig.store.publish_app(&app(BOB, "2", b"two"), store::Event::default()).await,
+        Err(StoreError::NameTaken)
+    ));
+    assert_eq!(
+        rig.store.publish_app(&app(ALICE, "0.9", b"two"), store::Event::default()).await.unwrap(),
+        Published::New
+    );
     assert_eq!(rig.store.newest_app("hello").await.unwrap().unwrap().version, "0.9");
     assert_eq!(rig.store.app_version("hello", "1").await.unwrap().unwrap().digest, Digest::of(b"one"));
     assert_eq!(rig.store.app_by_digest(&Digest::of(b"two")).await.unwrap().unwrap().version, "0.9");

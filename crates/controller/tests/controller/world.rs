@@ -304,7 +304,7 @@ async fn fill(store: &Store, manifest: &Manifest, licensing: Licensing) {
         owner: user,
         created_at: 1,
     };
-    store.publish_app(&app).await.unwrap();
+    store.publish_app(&app, store::Event::default()).await.unwrap();
     let enclave = enclave(user, manifest.digest());
     if licensing == Licensing::Required {
         issue(store, &user).await;

@@ -10,7 +10,8 @@ pub async fn log_in(rig: &Rig, name: &str, password: &str) -> crate::rig::Answer
     rig.post("/v1/sessions", json!({"name": name, "password": password})).await
 }
 
-/// Wrong passwords were answered with 200 (portal.md 1.1, the REST table); and the answer must not tell which names there are.
+/// Wrong passwords were answered with 200 (portal.md 1.1, the REST table); and the answer must not tell which names there are, also not by a
+/// password that is too long to be one (CVE-2025-22234).
 #[tokio::test]
 async fn unknown_names_and_wrong_passwords_get_the_same_answer() {
     let rig = rig().await;
@@ -22,7 +23,10 @@ async fn unknown_names_and_wrong_passwords_get_the_same_answer() {
     };
     let wrong = same(log_in(&rig, "alice", "another long password").await);
     assert_eq!(wrong.0, StatusCode::UNAUTHORIZED);
+    let endless = "x".repeat(1025);
     for (name, password) in [
+        ("alice", endless.as_str()),
+        ("carol", endless.as_str()),
         ("carol", "another long password"),
         ("not/a name", "another long password"),
         ("alice", "short"),
@@ -59,6 +63,18 @@ async fn signing_out_ends_every_token_of_the_session_and_no_other() {
     let body = json!({"refresh_token": refreshed["refresh_token"]});
     rig.post("/v1/sessions/refresh", body).await.refused("session_revoked");
     second.get("/v1/me").await.expect(StatusCode::OK);
+}
+
+/// GHSA-3rw9-wmc8-8948: a session outlived its end. Whatever its tokens say, what the database says counts.
+#[tokio::test]
+async fn a_session_that_has_ended_answers_nothing_more() {
+    let rig = rig().await;
+    let session = rig.user("alice", None).await;
+    session.get("/v1/me").await.expect(StatusCode::OK);
+    rig.sql(&format!("UPDATE sessions SET expires_at = {}", crate::rig::now() - 1));
+    session.get("/v1/me").await.refused("session_revoked");
+    let body = json!({"refresh_token": session.refresh_token()});
+    rig.post("/v1/sessions/refresh", body).await.refused("session_revoked");
 }
 
 /// RFC 9700, 4.14.2: a refresh token that comes twice is in two hands.

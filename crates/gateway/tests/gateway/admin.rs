@@ -2,10 +2,14 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{Method, StatusCode};
+use names::Digest;
 use serde_json::{Value, json};
 use store::{Event, Role};
 
 use crate::accounts::log_in;
+use crate::apps::publish;
+use crate::device::begin;
+use crate::enclaves;
 use crate::rig::{PASSWORD, Rig, Session, rig};
 
 async fn admin(rig: &Rig) -> Session<'_> {
@@ -132,4 +136,56 @@ async fn the_audit_log_tells_who_did_what_and_is_a_chain() {
     rig.send(None, crate::rig::get("/v1/me", Some(signed))).await.refused("token_invalid");
     let addresses: Vec<&str> = entries.iter().map(|entry| entry.event.address.as_str()).collect();
     assert!(!addresses.concat().contains("127.0.0.1"));
+}
+
+/// What is made, deleted and let in is told with who did it and from where; what came to nothing is not.
+#[tokio::test]
+async fn apps_enclaves_and_devices_are_in_the_audit_log() {
+    let rig = rig().await;
+    let alice = enclaves::alice(&rig).await;
+    publish(&alice, "1.0", b"one").await.expect(StatusCode::OK);
+    publish(&alice, "1.0", b"two").await.refused("version_conflict");
+    let [one, two] = ["one", "two"].map(|name| enclaves::create(&alice, name));
+    let (one, two) = (one.await, two.await);
+    alice.stages("one").await;
+    alice.stages("two").await;
+    alice.post("/v1/enclaves", json!({"name": "one", "app": "hello"})).await.refused("name_taken");
+    alice.call(Method::DELETE, "/v1/enclaves/one", Value::Null).await.expect(StatusCode::NO_CONTENT);
+    rig.controller.stop().await;
+    let orphan = "/v1/enclaves/two?orphan=true";
+    alice.call(Method::DELETE, orphan, Value::Null).await.expect(StatusCode::NO_CONTENT);
+    let mut devices = Vec::new();
+    for verb in ["approve", "deny"] {
+        let device = begin(&rig, None).await;
+        let code = json!({"user_code": device["user_code"]});
+        alice.post(&format!("/v1/device/{verb}"), code.clone()).await.expect(StatusCode::NO_CONTENT);
+        alice.post(&format!("/v1/device/{verb}"), code).await.refused("not_found");
+        devices.push(Digest::of(device["device_code"].as_str().unwrap().as_bytes()).to_string());
+    }
+
+    let id = |enclave: &Value| enclave["id"].as_str().unwrap().to_owned();
+    let expected = [
+        ("app.publish", "hello@1.0".to_owned()),
+        ("enclave.create", id(&one)),
+        ("enclave.create", id(&two)),
+        ("enclave.delete", id(&one)),
+        ("enclave.delete", id(&two)),
+        ("enclave.orphan", id(&two)),
+        ("device.approve", devices.remove(0)),
+        ("device.deny", devices.remove(0)),
+    ];
+    let entries = rig.store.audit_after(0, 1000).await.unwrap();
+    audit::verify(store::Head::START, &entries).unwrap();
+    let told: Vec<&Event> = entries
+        .iter()
+        .map(|entry| &entry.event)
+        .filter(|event| !event.action.starts_with("user.") && !event.action.starts_with("session."))
+        .collect();
+    for event in &told {
+        assert_eq!((event.actor.as_str(), event.result.as_str()), (alice.user_id(), "ok"));
+        assert_eq!((event.request.len(), event.address.len()), (32, 32), "{}", event.action);
+    }
+    let told: Vec<(&str, String)> =
+        told.iter().map(|event| (event.action.as_str(), event.subject.clone())).collect();
+    assert_eq!(told, expected);
 }

@@ -59,6 +59,10 @@ async fn a_device_signs_in_when_a_person_says_yes() {
     assert_eq!(device["verification_uri"], uri);
     let complete = format!("{uri}#{}", device["user_code"].as_str().unwrap());
     assert_eq!(device["verification_uri_complete"], complete);
+    for uri in ["verification_uri", "verification_uri_complete"] {
+        alice.is_not_given_away_by(&device[uri]);
+        assert!(!device[uri].as_str().unwrap().contains(code(&device)));
+    }
     error(&ask(&rig, Some(&cli), code(&device)).await, "authorization_pending");
     let typed = device["user_code"].as_str().unwrap().to_lowercase().replace('-', " ");
     let seen = alice.post("/v1/device/lookup", json!({"user_code": typed})).await.expect(StatusCode::OK);

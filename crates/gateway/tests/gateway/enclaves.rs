@@ -26,6 +26,9 @@ async fn creating_tells_its_stages_and_ends_running() {
     assert_eq!(created["owner"], json!(alice.identity.as_ref().unwrap().owner()));
     assert_eq!(created["host"], "notes-alice.enclaves.localhost");
     assert_eq!(created["edge"], "127.0.0.1:4433");
+    for address in ["host", "edge"] {
+        alice.is_not_given_away_by(&created[address]);
+    }
     let stages = alice.stages("notes").await;
     assert_eq!(stages.last().unwrap()["name"], "ready");
     let enclave = alice.get("/v1/enclaves/notes").await.expect(StatusCode::OK);

@@ -3,9 +3,11 @@
 use futures_util::future::join_all;
 use gateway::{Limits, Loopback};
 use http::{Method, StatusCode};
+use names::Digest;
 use serde_json::json;
 
 use crate::accounts::log_in;
+use crate::device::begin;
 use crate::rig::{Answer, Identity, PASSWORD, get, json_request, replica, rig, rig_with};
 
 #[track_caller]
@@ -136,4 +138,39 @@ async fn a_name_of_ten_megabytes_is_refused_before_it_is_read() {
         let answer = rig.post(path, body).await;
         assert!(answer.body.len() < 1000, "{}", answer.body.len());
     }
+}
+
+/// Whoever has the database and a list of all addresses (there are few enough to hash them all) finds none there: what is kept are marks under a key
+/// of the day, and they tell nothing any more when that is gone.
+#[tokio::test]
+async fn no_address_is_in_the_database_but_as_a_mark_of_the_day() {
+    let rig = rig_with(|config| config.limits.loopback = Loopback::Counted).await;
+    rig.user("alice", None).await;
+    log_in(&rig, "alice", "a wrong password").await.refused("bad_credentials");
+    log_in(&rig, "nobody", "a wrong password").await.refused("bad_credentials");
+    begin(&rig, None).await;
+    let (plain, mapped) = ([127, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]);
+    let mut forms = vec!["127.0.0.1".to_owned(), names::hex(&plain)];
+    forms.extend(
+        [&plain[..], &mapped, b"127.0.0.1", b"::ffff:127.0.0.1"].map(|of| Digest::of(of).to_string()),
+    );
+    for table in ["limits", "sessions", "audit", "device_codes"] {
+        let rows = rig.sql(&format!("SELECT * FROM {table}")).to_lowercase();
+        assert!(!rows.trim().is_empty(), "{table} has no rows");
+        for form in &forms {
+            assert!(!rows.contains(&form[..form.len().min(32)]), "{table}: {form}");
+        }
+    }
+    let marks = |rig: &crate::rig::Rig| {
+        let marks = rig.sql("SELECT DISTINCT address FROM device_codes");
+        marks.lines().map(str::to_owned).filter(|mark| !mark.is_empty()).collect::<Vec<_>>()
+    };
+    let [of_the_day] = &marks(&rig)[..] else { panic!("one address, one mark") };
+    assert!(rig.sql("SELECT bucket FROM limits").contains(&format!("login {of_the_day}")));
+    assert!(rig.sql("SELECT address FROM audit").contains(of_the_day.as_str()));
+
+    rig.sql("DELETE FROM address_keys");
+    let tomorrow = replica(&rig, |_| {}).await;
+    begin(&tomorrow, None).await;
+    assert_eq!(marks(&rig).len(), 2, "the mark outlives its key");
 }

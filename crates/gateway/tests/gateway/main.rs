@@ -9,6 +9,7 @@ mod conditions;
 mod contract;
 mod database;
 mod device;
+mod draining;
 mod enclaves;
 mod fake_controller;
 mod fake_enclave;
@@ -30,6 +31,7 @@ mod rig;
 mod second_factors;
 mod sessions;
 mod streams;
+mod strategies;
 mod tokens;
 
 /// The same tests run on PostgreSQL by on_postgres.rs.

@@ -31,6 +31,9 @@ async fn each_user_logs_in_to_an_enclave_of_their_own_and_again_to_the_same() {
         assert_eq!((&first["success"], &first["enclaveName"]), (&json!(true), &json!("hello")));
         let second = log_in(&rig, Some(&identity), name, PASSWORD).await.expect(StatusCode::OK);
         assert_eq!(first["accessPoint"], second["accessPoint"]);
+        // coder/coder#26146: a token stood in such an address.
+        let (point, token) = (first["accessPoint"].as_str().unwrap(), first["token"].as_str().unwrap());
+        assert!(!point.contains("eyJ") && !point.contains(token), "{point}");
         let other = Identity::new(name);
         log_in(&rig, Some(&other), name, PASSWORD).await.refused("not_the_owner");
         points.push(first["accessPoint"].clone());

@@ -152,6 +152,11 @@ impl Rig {
         self.keys.lock().unwrap().last().unwrap().clone()
     }
 
+    /// Tells this gateway to end and waits for that; whether it did in time.
+    pub async fn drain(&self) -> bool {
+        self.tasks.drain().await
+    }
+
     /// Ends this gateway and starts another one on the same folder.
     pub async fn restart(self) -> Self {
         assert!(self.tasks.drain().await);
@@ -165,6 +170,11 @@ impl Rig {
         let mut config = config(self.database.folder());
         config.jwks = self.database.folder().join("jwks-of-the-other.json");
         serve(config, Arc::clone(&self.database), store, self.controller.clone(), Tasks::new()).await
+    }
+
+    /// SQL from outside, as an operator's own program would run it; a line a row.
+    pub fn sql(&self, sql: &str) -> String {
+        self.database.sql(sql)
     }
 
     pub fn file(&self, name: &str) -> Vec<u8> {
@@ -319,6 +329,15 @@ impl Session<'_> {
     /// The same session at another gateway.
     pub fn at<'b>(&self, rig: &'b Rig) -> Session<'b> {
         Session { rig, identity: self.identity.clone(), tokens: self.tokens.clone() }
+    }
+
+    /// coder/coder#26146: a session's token stood in the address of an app. An address is logged, shown and passed on: it holds no secret.
+    #[track_caller]
+    pub fn is_not_given_away_by(&self, address: &Value) {
+        let address = address.as_str().unwrap();
+        for secret in ["eyJ", self.access_token(), self.refresh_token()] {
+            assert!(!address.contains(secret), "{address}");
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
