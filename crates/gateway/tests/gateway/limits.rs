@@ -144,7 +144,7 @@ async fn a_name_of_ten_megabytes_is_refused_before_it_is_read() {
 /// of the day, and they tell nothing any more when that is gone.
 #[tokio::test]
 async fn no_address_is_in_the_database_but_as_a_mark_of_the_day() {
-    let rig = rig_with(|config| config.limits.loopback = Loopback::Counted).await;
+    let rig = rig_with(|config| config.settings.limits.loopback = Loopback::Counted).await;
     rig.user("alice", None).await;
     log_in(&rig, "alice", "a wrong password").await.refused("bad_credentials");
     log_in(&rig, "nobody", "a wrong password").await.refused("bad_credentials");
