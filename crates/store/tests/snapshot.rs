@@ -71,6 +71,7 @@ async fn fill(store: &Store) {
         owner: Digest::of(b"owner"),
         host: "notes-alice.enclaves.localhost".into(),
         idle_timeout: None,
+        trace: None,
         max_age: Some(60),
         created_at: 4,
     };
