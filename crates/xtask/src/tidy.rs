@@ -3,6 +3,7 @@
 mod codes;
 mod files;
 mod floors;
+mod locked;
 mod tests_named;
 
 use std::fmt;
@@ -50,6 +51,7 @@ pub fn run(root: &Path) -> Result<()> {
     findings.extend(files::check(&sources));
     findings.extend(codes::check(&sources));
     findings.extend(tests_named::check(&sources));
+    findings.extend(locked::check(&packages, &sources));
     for finding in &findings {
         println!("{finding}");
     }
