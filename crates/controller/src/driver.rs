@@ -90,6 +90,14 @@ pub enum DriverError {
     /// The processes did not start.
     #[error("start the enclave's processes")]
     Spawn(#[source] std::io::Error),
+    /// What a former run left over.
+    #[error("end process {pid} of a former run")]
+    Reap {
+        /// Its process id.
+        pid: u32,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// This machine lacks what keeps apps apart. `dangerous_unisolated_apps` runs them all the same.
     #[error("apps are not run here without isolation: {} is missing ({})", .0.step, .0.reason)]
     NotIsolated(Missing),
@@ -137,7 +145,7 @@ impl DriverError {
             Self::Closed { .. } => Some("folder-closed"),
             Self::NotIsolated(missing) => Some(missing.step),
             Self::Groups(_) => Some("control-groups"),
-            Self::Launch(_) | Self::Stopped => None,
+            Self::Reap { .. } | Self::Launch(_) | Self::Stopped => None,
         }
     }
 }
@@ -193,7 +201,10 @@ pub trait Driver: Send + Sync {
     fn start<'a>(&'a self, plan: &'a Plan) -> Pending<'a, Result<Box<dyn Instance>, DriverError>>;
 
     /// Ends what a former run left over, if it is still that very process.
-    fn reap(&self, leftover: store::Process);
+    ///
+    /// # Errors
+    /// [`DriverError::Reap`]: it may still run.
+    fn reap(&self, leftover: store::Process) -> Result<(), DriverError>;
 
     /// Where the edge finds the enclave.
     fn address(&self, id: &EnclaveId) -> PathBuf;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use lifecycle::{Event, Life, State};
 use names::EnclaveId;
 use server::Tasks;
+use server::telemetry::chain;
 use store::{Claim, Desired, Enclave as Row, LicenseStop, Note, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -176,7 +177,9 @@ impl Keeper {
         if row.desired != Desired::Running {
             return Err(Unstartable::NotWanted);
         }
-        self.end_leftovers(&row, &claim).await;
+        if !self.end_leftovers(&row, &claim).await {
+            return Err(Unstartable::LeftOver);
+        }
         match row.state {
             State::Pending => {}
             State::Starting | State::Running => {
@@ -201,11 +204,19 @@ impl Keeper {
         self.parts.store.claim(&self.id, &self.parts.myself(), &self.parts.config.node).await
     }
 
-    /// Ends what a former run left over: nothing of ours runs, so whatever the row names is not ours.
-    async fn end_leftovers(&self, row: &Row, claim: &Claim) {
+    /// Ends what a former run left over: nothing of ours runs, so whatever the row names is not ours. Whether that has ended: one
+    /// that may still run stays in its row, nothing starts beside it, and the next round tries again.
+    async fn end_leftovers(&self, row: &Row, claim: &Claim) -> bool {
         if let Some(process) = row.process {
             // The kernel has ended it with its parent; this is for a kernel that has not, and a parent that lives.
-            self.parts.driver.reap(process);
+            if let Err(error) = self.parts.driver.reap(process) {
+                tracing::error!(enclave = %row.id, error = %chain(&error), "what a former run left is not ended");
+                if matches!(row.state, State::Pending | State::Starting | State::Running | State::Stopping) {
+                    let failed = failed(Reason::NotStopped, Reason::NotStopped.sentence());
+                    self.parts.note_end(&self.id, claim, Event::Fail, &failed.note()).await;
+                }
+                return false;
+            }
             self.parts.forget_process(&row.id, claim, row.incarnation).await;
         }
         let announced =
@@ -213,6 +224,7 @@ impl Keeper {
         if row.incarnation > 0 && announced {
             self.parts.retract(&row.id, row.incarnation, "controller-restarted").await;
         }
+        true
     }
 
     /// Brings it up, while listening for whoever joins or cancels, and to the deadlines.
@@ -300,7 +312,7 @@ impl Keeper {
         if failed.reason == Reason::Cancelled || !self.parts.is_wanted(&self.id).await {
             self.settle(failed.reason.code()).await;
         } else {
-            self.parts.note_change(&self.id, claim, Event::Fail, &failed.note()).await;
+            self.parts.note_end(&self.id, claim, Event::Fail, &failed.note()).await;
         }
     }
 
@@ -323,7 +335,9 @@ impl Keeper {
             }
             None => match self.claim().await {
                 Ok(Some((claim, row))) => {
-                    self.end_leftovers(&row, &claim).await;
+                    if !self.end_leftovers(&row, &claim).await {
+                        return Where::Here;
+                    }
                     claim
                 }
                 Ok(None) => return Where::Elsewhere,
@@ -357,7 +371,7 @@ impl Keeper {
             return true;
         }
         let failed = failed(Reason::NotStopped, Reason::NotStopped.sentence());
-        self.parts.note_change(&self.id, &claim, Event::Fail, &failed.note()).await;
+        self.parts.note_end(&self.id, &claim, Event::Fail, &failed.note()).await;
         false
     }
 

@@ -27,6 +27,9 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long the agent may take to hear of an end: what can't be told is ended all the same.
 const RETRACT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How soon the store is asked again that did not take the end of something.
+const STORE_AGAIN: Duration = Duration::from_millis(500);
+
 /// How often a place in the queue is told, at most.
 const QUEUE_NEWS: Duration = Duration::from_millis(500);
 
@@ -133,6 +136,24 @@ impl Parts {
     pub(crate) async fn note_change(&self, id: &EnclaveId, claim: &Claim, event: Event, note: &Note) {
         if let Err(error) = self.change(id, claim, event, note).await {
             tracing::warn!(enclave = %id, ?event, error = %chain(&error), "row not moved");
+        }
+    }
+
+    /// Writes down how it ended, however long the store takes: nobody looks at a row again that says of an enclave which has ended
+    /// that this controller starts or runs it.
+    pub(crate) async fn note_end(&self, id: &EnclaveId, claim: &Claim, event: Event, note: &Note) {
+        loop {
+            match self.change(id, claim, event, note).await {
+                Ok(()) => return,
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(enclave = %id, ?event, error = %chain(&error), "row not moved yet");
+                    tokio::time::sleep(STORE_AGAIN).await;
+                }
+                Err(error) => {
+                    tracing::warn!(enclave = %id, ?event, error = %chain(&error), "row not moved");
+                    return;
+                }
+            }
         }
     }
 

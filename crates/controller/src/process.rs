@@ -268,11 +268,9 @@ impl Driver for ProcessDriver {
         Box::pin(self.spawn(plan))
     }
 
-    fn reap(&self, leftover: store::Process) {
+    fn reap(&self, leftover: store::Process) -> Result<(), DriverError> {
         let process = Process { pid: leftover.pid, start_time: leftover.start_time };
-        if let Err(error) = process.kill() {
-            tracing::error!(pid = leftover.pid, %error, "a process of a former run was not ended");
-        }
+        process.kill().map_err(|source| DriverError::Reap { pid: leftover.pid, source })
     }
 
     fn address(&self, id: &EnclaveId) -> PathBuf {

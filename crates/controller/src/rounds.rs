@@ -65,7 +65,8 @@ impl Others {
             }
             let still = seen.1.elapsed() >= lease;
             let process = sandbox::Process { pid: other.process.pid, start_time: other.process.start_time };
-            let gone = other.host == here && !process.is_alive();
+            // Where it can't be looked at, only its beat counts: a controller that lives is not buried for our trouble.
+            let gone = other.host == here && process.is_alive().is_ok_and(|alive| !alive);
             if (still || gone) && store.bury_controller(&other.id, other.beat).await? {
                 tracing::warn!(controller = %other.id, gone, "a controller was given up");
             }

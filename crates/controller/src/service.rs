@@ -173,6 +173,7 @@ fn status(why: Unstartable) -> Status {
         Unstartable::NotWanted => Status::failed_precondition("its user does not want it to run"),
         Unstartable::Elsewhere => Status::unavailable("another controller has it"),
         Unstartable::NoCapacity => Status::resource_exhausted("the node has no room for another enclave now"),
+        Unstartable::LeftOver => Status::unavailable("what a former run left of it does not end"),
         Unstartable::Store => Status::unavailable("the store does not answer"),
         Unstartable::Stopping => Status::unavailable("the controller is stopping"),
     }

@@ -24,15 +24,22 @@ impl Process {
     }
 
     /// Whether it still runs; a zombie does not.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        start_time(self.pid) == Some(self.start_time)
+    ///
+    /// # Errors
+    /// Where that can't be known: no descriptor is left, `/proc` is closed. That is not the same as gone: who forgets a process
+    /// for it, forgets one that may live.
+    pub fn is_alive(&self) -> io::Result<bool> {
+        match status(self.pid) {
+            Ok(status) => Ok(status.start_time == self.start_time),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Kills it, and nothing else that may have got its pid meanwhile.
     ///
     /// # Errors
-    /// What the kernel says; a process that is gone is no error.
+    /// What the kernel says, and where it can't be told whether it is that process; a process that is gone is no error.
     pub fn kill(&self) -> io::Result<()> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
         let gone = |error: rustix::io::Errno| {
@@ -43,7 +50,7 @@ impl Process {
             Err(error) => return gone(error),
         };
         // The descriptor holds on to one process; if that one has the right start time, it is ours.
-        if !self.is_alive() {
+        if !self.is_alive()? {
             return Ok(());
         }
         pidfd_send_signal(&pidfd, Signal::KILL).or_else(gone)
@@ -52,6 +59,12 @@ impl Process {
 
 fn start_time(pid: u32) -> Option<u64> {
     status(pid).ok().map(|status| status.start_time)
+}
+
+/// No such process, or it went while it was read: proc(5).
+fn is_gone(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    error.kind() == io::ErrorKind::NotFound || code == Some(rustix::io::Errno::SRCH)
 }
 
 /// What `/proc/PID/stat` says of a process.
@@ -123,11 +136,36 @@ mod tests {
     fn a_process_is_alive_until_it_is_killed() {
         let mut child = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let process = Process::of_pid(child.id()).unwrap();
-        assert!(process.is_alive());
+        assert!(process.is_alive().unwrap());
         process.kill().unwrap();
         child.wait().unwrap();
-        assert!(!process.is_alive());
+        assert!(!process.is_alive().unwrap());
         process.kill().unwrap();
+    }
+
+    const WITHOUT_DESCRIPTORS: &str = "SANDBOX_TEST_WITHOUT_DESCRIPTORS";
+
+    /// Not a test by itself, but what the next one runs in a process of its own.
+    #[test]
+    fn process_without_descriptors() {
+        if std::env::var_os(WITHOUT_DESCRIPTORS).is_none() {
+            return;
+        }
+        let (me, parent) = (std::process::id(), std::os::unix::process::parent_id());
+        let process = Process::of_pid(parent).unwrap();
+        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, none).unwrap();
+        process.is_alive().unwrap_err();
+        process.kill().unwrap_err();
+        Process { pid: me, ..process }.kill().unwrap_err();
+    }
+
+    #[test]
+    fn a_process_that_can_not_be_looked_at_does_not_count_as_gone() {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "process::tests::process_without_descriptors"]).env(WITHOUT_DESCRIPTORS, "1");
+        let output = again.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
     #[test]
@@ -149,7 +187,7 @@ mod tests {
         let mut child = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let process = Process::of_pid(child.id()).unwrap();
         Process { start_time: process.start_time + 1, ..process }.kill().unwrap();
-        assert!(process.is_alive());
+        assert!(process.is_alive().unwrap());
         process.kill().unwrap();
         child.wait().unwrap();
     }

@@ -90,6 +90,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same request may be taken later: the database is away, busy, full or read-only, or it is not known what it did.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::Busy(_)
+                | Self::Full(_)
+                | Self::ReadOnly(_)
+                | Self::OutcomeUnknown(_)
+        )
+    }
+
     /// A unique violation means that a name is in use; everything else stays as it is.
     pub(crate) fn name_taken(error: sqlx::Error) -> Self {
         let unique = error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);

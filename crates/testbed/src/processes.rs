@@ -118,7 +118,9 @@ pub fn ended(at_most: Duration, processes: &[Found], folder: &Path) {
     let mut left = Vec::new();
     let look = || {
         left = processes_of(folder);
-        left.extend(processes.iter().filter(|found| found.process.is_alive()).cloned());
+        left.extend(
+            processes.iter().filter(|found| found.process.is_alive().expect("/proc can be read")).cloned(),
+        );
         left.is_empty().then_some(())
     };
     let looked =

@@ -22,6 +22,8 @@ pub(crate) enum Unstartable {
     Elsewhere,
     /// The node has no room.
     NoCapacity,
+    /// What a former run left of it does not end.
+    LeftOver,
     /// The store does not answer.
     Store,
     /// The controller is stopping.

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod crashes;
+mod leftovers;
 mod licences;
+mod reasons;
 mod starts;
 mod world;

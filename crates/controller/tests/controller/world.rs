@@ -236,7 +236,7 @@ pub fn config(dir: &Path, dangerous_failpoint: Option<Failpoint>) -> Config {
     }
 }
 
-fn manifest() -> Manifest {
+pub fn manifest() -> Manifest {
     let path = |text: &str| text.parse().unwrap();
     let file = Entry::File {
         path: path("/app"),
@@ -283,7 +283,7 @@ fn enclave(user: UserId, version_digest: Digest) -> NewEnclave {
     }
 }
 
-async fn fill(store: &Store, manifest: &Manifest, licensing: Licensing) {
+pub async fn fill(store: &Store, manifest: &Manifest, licensing: Licensing) {
     let user = UserId::from_bytes([1; 16]);
     let account = User {
         id: user,
