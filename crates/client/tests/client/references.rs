@@ -149,6 +149,8 @@ fn a_record_that_is_not_validly_signed_is_refused_and_nobody_is_remembered() {
     assert!(memory.publisher(&name()).is_none());
 }
 
+/// Rollback, as in "End-to-End Encrypted Cloud Storage in the Wild" (ETH Zürich, eprint 2024/1616): a server that serves an older
+/// genuine state is caught by what the client has seen.
 #[test]
 fn an_older_version_in_place_of_the_newest_is_refused_and_by_its_name_it_is_not() {
     let (mut memory, publisher) = (Memory::default(), Publisher::new());

@@ -37,6 +37,8 @@ pub async fn publish(session: &Session<'_>, version: &str, content: &[u8]) -> cr
     session.post("/v1/apps", json!({"manifest": manifest, "record": record})).await
 }
 
+/// Replaced content, as in "End-to-End Encrypted Cloud Storage in the Wild" (ETH Zürich, eprint 2024/1616): a blob is its hash, so
+/// nothing can be put in its place.
 #[tokio::test]
 async fn a_blob_is_stored_when_its_hash_is_right() {
     let rig = rig().await;

@@ -126,6 +126,56 @@ async fn names_outside_the_enclaves_domain_are_refused() {
     }
 }
 
+/// One half of CVE-2026-46354 (Coder believed a certificate chain and never checked the signature): the certificate of a genuine
+/// attestation key lends nothing to a quote that another key has signed.
+#[tokio::test]
+async fn a_genuine_keys_certificate_with_a_forged_quote_is_refused() {
+    let mut enclave = enclave(Level::Simulated);
+    let mut forger = Node::start(&enclave.world.folder.path().join("forger"), enclave.key.public_key_spki());
+    let statement = enclave.statement(enclave.world.signer.new_challenge().unwrap());
+    let (world, genuine) = (&enclave.world, &enclave.node);
+    let name = genuine.enclave_key.name().as_bytes();
+    let mut forged = forger.evidence(&statement, |attest, pcrs| {
+        Some(world.verdict((genuine.agent, genuine.claim.facade), attest, pcrs, name))
+    });
+    forged.ak_public = evidence::Bytes(genuine.enclave_key.public().as_bytes().to_vec());
+    forged.ak_chain = genuine.chain.iter().cloned().map(evidence::Bytes).collect();
+    assert_eq!(enclave.ask(&forged).await, "quote_signature");
+    // With the key that did sign it, the genuine key's certificate and name are somebody else's.
+    let mut statement = enclave.statement(enclave.world.signer.new_challenge().unwrap());
+    statement.ak_name = forger.enclave_key.name().as_bytes().try_into().unwrap();
+    let mut forged = forger.evidence(&statement, |_, _| None);
+    forged.ak_chain = enclave.node.chain.iter().cloned().map(evidence::Bytes).collect();
+    assert_eq!(enclave.ask(&forged).await, "ak_certificate_mismatch");
+}
+
+/// The other half (their `TestValidate_UntrustedCertWithValidSignature`): every signature is right, and the chain of the attestation
+/// key, or of the verifier, ends at an authority of somebody else's.
+#[tokio::test]
+async fn a_valid_signature_under_an_untrusted_chain_is_refused() {
+    let mut enclave = enclave(Level::Simulated);
+    let others = world(Level::Simulated);
+    let public = enclave.node.enclave_key.public().clone();
+    let token = others.sign_enrolment(&others.enrolment(&public, "ak-enclave", "node"));
+    let node = domain().node("node-1").unwrap();
+    let chain = others
+        .signer
+        .certify_attestation_key(public.as_bytes(), "ak-enclave", node.as_str(), &token)
+        .unwrap();
+    let statement = enclave.statement(enclave.world.signer.new_challenge().unwrap());
+    let mut evidence = enclave.evidence(&statement);
+    evidence.ak_chain = chain.into_iter().map(evidence::Bytes).collect();
+    assert_eq!(enclave.ask(&evidence).await, "ak_chain");
+
+    let statement = enclave.statement(enclave.world.signer.new_challenge().unwrap());
+    let appraised = (enclave.node.agent, enclave.node.claim.facade);
+    let name = public.name().as_bytes().to_vec();
+    let evidence = enclave
+        .node
+        .evidence(&statement, |attest, pcrs| Some(others.verdict(appraised, attest, pcrs, &name)));
+    assert_eq!(enclave.ask(&evidence).await, "verdict_chain");
+}
+
 #[tokio::test]
 async fn untrusted_evidence_is_refused_with_the_policys_reason() {
     let mut strict = enclave(Level::Tpm);
@@ -136,6 +186,7 @@ async fn untrusted_evidence_is_refused_with_the_policys_reason() {
     assert_eq!(enclave.ask(&without_verdict).await, "verdict_missing");
 }
 
+/// CVE-2026-46354: one changed byte of what was signed (their `TestValidate_TamperedContent`).
 #[tokio::test]
 async fn a_changed_quote_is_refused() {
     let mut enclave = enclave(Level::Simulated);

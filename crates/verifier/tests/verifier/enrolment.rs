@@ -73,6 +73,7 @@ async fn wrong_answers_end_the_enrolment() {
     assert_eq!(code(world.new_round("node-1").await), "node_not_enrolled");
 }
 
+/// CVE-2026-46354: a certificate proves nothing about a key that was not shown to be in its TPM.
 #[tokio::test]
 async fn a_key_of_another_tpm_can_not_be_smuggled_in() {
     let folder = tempfile::tempdir().unwrap();
@@ -94,6 +95,7 @@ async fn a_key_of_another_tpm_can_not_be_smuggled_in() {
     assert_eq!(code(world.finish(finish).await), "activation_failed");
 }
 
+/// CVE-2026-46354, before there is any attestation key: a chain that ends at nobody's anchor, a certificate for another key.
 #[tokio::test]
 async fn only_endorsement_keys_of_trusted_makers_enrol() {
     let folder = tempfile::tempdir().unwrap();
