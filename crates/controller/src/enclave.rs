@@ -3,6 +3,7 @@
 //! What it does is what the row says: commands only tell it to look. It writes only under its claim of the row.
 
 mod answers;
+mod leftovers;
 mod life;
 
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use lifecycle::{Event, Life, State};
 use names::EnclaveId;
 use server::Tasks;
-use server::telemetry::chain;
 use store::{Claim, Desired, Enclave as Row, LicenseStop, Note, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -202,29 +202,6 @@ impl Keeper {
 
     async fn claim(&self) -> Result<Option<(Claim, Row)>, StoreError> {
         self.parts.store.claim(&self.id, &self.parts.myself(), &self.parts.config.node).await
-    }
-
-    /// Ends what a former run left over: nothing of ours runs, so whatever the row names is not ours. Whether that has ended: one
-    /// that may still run stays in its row, nothing starts beside it, and the next round tries again.
-    async fn end_leftovers(&self, row: &Row, claim: &Claim) -> bool {
-        if let Some(process) = row.process {
-            // The kernel has ended it with its parent; this is for a kernel that has not, and a parent that lives.
-            if let Err(error) = self.parts.driver.reap(process) {
-                tracing::error!(enclave = %row.id, error = %chain(&error), "what a former run left is not ended");
-                if matches!(row.state, State::Pending | State::Starting | State::Running | State::Stopping) {
-                    let failed = failed(Reason::NotStopped, Reason::NotStopped.sentence());
-                    self.parts.note_end(&self.id, claim, Event::Fail, &failed.note()).await;
-                }
-                return false;
-            }
-            self.parts.forget_process(&row.id, claim, row.incarnation).await;
-        }
-        let announced =
-            matches!(row.state, State::Starting | State::Running | State::Stopping | State::Deleting);
-        if row.incarnation > 0 && announced {
-            self.parts.retract(&row.id, row.incarnation, "controller-restarted").await;
-        }
-        true
     }
 
     /// Brings it up, while listening for whoever joins or cancels, and to the deadlines.

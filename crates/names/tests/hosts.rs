@@ -5,7 +5,10 @@ use proptest::prelude::*;
 
 /// Names as people choose them, near to each other: few letters, hyphens, digits, capitals and what DNS does not have.
 fn name() -> impl Strategy<Value = String> {
-    let near = proptest::collection::vec(proptest::sample::select(vec!['a', 'b', 'A', '1', '-', '_', '.', 'ü']), 0..6);
+    let near = proptest::collection::vec(
+        proptest::sample::select(vec!['a', 'b', 'A', '1', '-', '_', '.', 'ü']),
+        0..6,
+    );
     prop_oneof![near.prop_map(|letters| letters.into_iter().collect()), ".{0,80}", "[a-z]{20,70}"]
 }
 

@@ -15,7 +15,11 @@ const FLOORS: &[(&str, Version, &str)] = &[
     ("axum-core", Version(0, 3, 0), "RUSTSEC-2022-0055: bodies without a bound"),
     ("bcrypt", Version(0, 19, 2), "RUSTSEC-2026-0199: a damaged hash was a panic"),
     ("h2", Version(0, 4, 16), "RUSTSEC-2026-0258: a flood of empty DATA frames"),
-    ("rustls-webpki", Version(0, 103, 13), "RUSTSEC-2026-0049, -0098, -0104: revocation and name constraints"),
+    (
+        "rustls-webpki",
+        Version(0, 103, 13),
+        "RUSTSEC-2026-0049, -0098, -0104: revocation and name constraints",
+    ),
     ("sqlx-core", Version(0, 8, 1), "RUSTSEC-2024-0363: a bound value above 4 GiB"),
     ("tonic", Version(0, 12, 3), "RUSTSEC-2024-0376: an error of accept ended the server"),
     ("totp-rs", Version(1, 1, 0), "RUSTSEC-2022-0018: codes were not compared in constant time"),
@@ -27,8 +31,14 @@ const PUBLIC_ONLY: [&str; 2] = ["pki", "tpm2"];
 /// Programs and tools that never ship: they forge evidence with keys made for that minute.
 const NEVER_SHIPPED: [&str; 2] = ["bench", "forge"];
 /// What a private key of that crate is called, or done with.
-const PRIVATE: [&str; 6] =
-    ["RsaPrivateKey", "rsa::PrivateKey", "pkcs1v15::SigningKey", "pss::SigningKey", "DecryptingKey", "Decryptor"];
+const PRIVATE: [&str; 6] = [
+    "RsaPrivateKey",
+    "rsa::PrivateKey",
+    "pkcs1v15::SigningKey",
+    "pss::SigningKey",
+    "DecryptingKey",
+    "Decryptor",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u64, u64, u64);
@@ -66,7 +76,9 @@ pub fn check(packages: &[Package], sources: &[Source]) -> Vec<Finding> {
 fn floors(lock: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, text) in locked(&lock.text) {
-        let Some((_, floor, hole)) = FLOORS.iter().find(|(crate_name, ..)| *crate_name == name) else { continue };
+        let Some((_, floor, hole)) = FLOORS.iter().find(|(crate_name, ..)| *crate_name == name) else {
+            continue;
+        };
         if Version::parse(text).is_none_or(|version| version < *floor) {
             let Version(major, minor, patch) = floor;
             let text = format!("{name} {text} is below {major}.{minor}.{patch} ({hole})");
@@ -94,7 +106,10 @@ fn arrow_to_rsa(package: &Package) -> Option<Finding> {
     let uses = package.dependencies.iter().any(|it| it.name == RSA && it.used_for != Use::Tests);
     let may = PUBLIC_ONLY.contains(&name) || NEVER_SHIPPED.contains(&name);
     (uses && !may).then(|| {
-        Finding::new(format!("crates/{name}/Cargo.toml"), "rsa has an unmended hole (RUSTSEC-2023-0071): use pki or tpm2")
+        Finding::new(
+            format!("crates/{name}/Cargo.toml"),
+            "rsa has an unmended hole (RUSTSEC-2023-0071): use pki or tpm2",
+        )
     })
 }
 
@@ -105,7 +120,10 @@ fn private_keys(source: &Source) -> Vec<Finding> {
     found
         .map(|(number, _)| {
             let place = format!("{}:{number}", source.path);
-            Finding::new(place, "a private key of the rsa crate is used: its time tells the key (RUSTSEC-2023-0071)")
+            Finding::new(
+                place,
+                "a private key of the rsa crate is used: its time tells the key (RUSTSEC-2023-0071)",
+            )
         })
         .collect()
 }
@@ -154,7 +172,8 @@ mod tests {
     fn a_private_rsa_key_in_what_ships_is_found() {
         let shown = source("crates/tpm2/src/a.rs", "use rsa::RsaPrivateKey;\n");
         assert_eq!(private_keys(&shown).len(), 1);
-        let tests_only = source("crates/tpm2/src/a.rs", "#[cfg(test)]\nmod tests { use rsa::RsaPrivateKey; }\n");
+        let tests_only =
+            source("crates/tpm2/src/a.rs", "#[cfg(test)]\nmod tests { use rsa::RsaPrivateKey; }\n");
         assert_eq!(private_keys(&tests_only), []);
     }
 
@@ -164,7 +183,12 @@ mod tests {
             name: name.to_owned(),
             folder: PathBuf::new(),
             floor: None,
-            dependencies: vec![Dependency { name: RSA.to_owned(), used_for, default_features: false, ours: false }],
+            dependencies: vec![Dependency {
+                name: RSA.to_owned(),
+                used_for,
+                default_features: false,
+                ours: false,
+            }],
         };
         assert!(arrow_to_rsa(&package("gateway", Use::Normal)).is_some());
         assert_eq!(arrow_to_rsa(&package("gateway", Use::Tests)), None);
