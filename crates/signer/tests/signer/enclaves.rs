@@ -130,7 +130,7 @@ async fn names_outside_the_enclaves_domain_are_refused() {
 /// attestation key lends nothing to a quote that another key has signed.
 #[tokio::test]
 async fn a_genuine_keys_certificate_with_a_forged_quote_is_refused() {
-    let mut enclave = enclave(Level::Simulated);
+    let enclave = enclave(Level::Simulated);
     let mut forger = Node::start(&enclave.world.folder.path().join("forger"), enclave.key.public_key_spki());
     let statement = enclave.statement(enclave.world.signer.new_challenge().unwrap());
     let (world, genuine) = (&enclave.world, &enclave.node);
