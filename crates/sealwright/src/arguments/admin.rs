@@ -13,6 +13,7 @@ pub(super) fn read(raw: RawAdmin) -> Admin {
         RawAdmin::Enable { name } => Admin::Enable { name },
         RawAdmin::Plans(raw) => Admin::Plans(license::plans(raw)),
         RawAdmin::Licenses(raw) => Admin::Licenses(license::licenses(raw)),
+        RawAdmin::Node { data } => Admin::Node { data },
         RawAdmin::Audit => Admin::Audit,
     }
 }

@@ -149,6 +149,7 @@ pub(crate) enum Admin {
     Enable { name: UserName },
     Plans(Plans),
     Licenses(Licenses),
+    Node { data: PathBuf },
     Audit,
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use api::accounts::Account;
 use audit::Event;
 use client::{Gateway, UserName, time};
+use ensemble::Layout;
 use store::{DatabaseUrl, Role, Store};
 
 use super::auth::show_audit;
@@ -35,8 +36,31 @@ pub(crate) async fn run(globals: &Globals, verb: Admin) -> Result<(), Failure> {
         }
         Admin::Plans(verb) => licenses::plans(globals, &mut gateway(globals)?, verb).await,
         Admin::Licenses(verb) => licenses::licenses(globals, &mut gateway(globals)?, verb).await,
+        Admin::Node { data } => node(globals, &data).await,
         Admin::Audit => show_audit(globals, &gateway(globals)?.admin_audit().await?),
     }
+}
+
+/// Asks the agent over its socket in the data folder, which only the user of `up` can open.
+async fn node(globals: &Globals, data: &Path) -> Result<(), Failure> {
+    // Making a layout would make its folders.
+    if !data.join("agent").is_dir() {
+        return Err(Failure::new(ExitCode::NotFound, format!("{} is no data folder", data.display()))
+            .next("name the folder with --data DIR"));
+    }
+    let layout = Layout::make(data)?;
+    let node = node_api::Admin::new(&layout.admin_socket()).node().await;
+    let node = node.context("ask the agent: does `up` run on this folder?")?;
+    print(globals.output, &node, || {
+        let verdict = node.verdict_expires.map_or_else(|| "none".into(), time::format);
+        fields(&[
+            ("node", node.node.to_string()),
+            ("level", node.level.to_string()),
+            ("attestation key", node.ak_name.to_string()),
+            ("log events", node.log_events.to_string()),
+            ("verdict until", verdict),
+        ])
+    })
 }
 
 fn gateway(globals: &Globals) -> Result<Gateway, Failure> {
@@ -120,8 +144,6 @@ fn show(globals: &Globals, account: &Account) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use ensemble::Layout;
-
     use super::*;
 
     #[test]

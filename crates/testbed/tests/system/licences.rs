@@ -70,3 +70,54 @@ fn a_licence_is_issued_used_suspended_resumed_and_verified_without_the_server() 
     let stranger = admin.run(&["license", "verify", path]);
     assert_ne!(stranger.code, 0, "{stranger:#?}");
 }
+
+#[test]
+fn a_licence_of_another_node_starts_nothing_and_a_file_of_an_exchanged_key_is_taken_on_its_users_word() {
+    let world = World::new();
+    let _up = world.begin(Some(CONFIG)).ready();
+    let (admin, alice, bob) = (world.user("root"), world.user("alice"), world.user("bob"));
+    for user in [&admin, &alice, &bob] {
+        user.sign_up();
+    }
+    let data = world.data();
+    let data = data.to_str().unwrap();
+    admin.ok(&["admin", "grant", "root", "--data", data]);
+    alice.ok(&["app", "publish", &world.hello("hello", "1.0.0", "hi")]);
+    let plan = ["admin", "plans", "create", "team", "--app", "*", "--seats", "2", "--heartbeat", "10m"];
+    admin.ok(&plan);
+    let issued = admin.json(&["admin", "licenses", "issue", "--plan", "team", "--holder", "alice"]);
+    let id = issued["id"].as_str().unwrap();
+
+    let here = admin.json(&["admin", "node", "--data", data])["ak_name"].as_str().unwrap().to_owned();
+    let elsewhere = format!("000b{}", "22".repeat(32));
+    admin.ok(&["admin", "licenses", "lock", id, &elsewhere]);
+    let refused = alice.run(&["enclave", "create", "notes", "--app", "hello"]);
+    assert_eq!(refused.reason(), Some("license-node"), "{refused:#?}");
+    admin.ok(&["admin", "licenses", "lock", id, &here]);
+    alice.ok(&["enclave", "start", "notes"]);
+    alice.ends_with(1, &["license", "validate", id, "--enclave", "notes", "--node", &here]);
+    assert_eq!(alice.json(&["license", "heartbeat", id, "notes"])["status"], "ALIVE");
+    alice.ok(&["license", "validate", id, "--enclave", "notes", "--node", &here]);
+
+    admin.ok(&["admin", "licenses", "give", id, "bob"]);
+    assert_eq!(bob.ok(&["license", "list", "-o", "name"]).stdout.trim(), id);
+    bob.ends_with(5, &["license", "events", id]);
+    admin.ok(&["admin", "licenses", "take", id, "bob"]);
+    bob.ends_with(5, &["license", "show", id]);
+
+    let file = world.path("work.lic");
+    let take = ["license", "file", id, "--to", file.to_str().unwrap()];
+    alice.ok(&take);
+    let other = ["license", "verify", file.to_str().unwrap(), "--node", &elsewhere];
+    assert_eq!(alice.ends_with(1, &other).reason(), Some("license_file_node"));
+    admin.ok(&["admin", "licenses", "rotate-key"]);
+    let refused = alice.ends_with(1, &take);
+    assert_eq!(refused.reason(), Some("license_file_signature"), "{refused:#?}");
+    assert!(refused.stderr.contains("license keys --accept"), "{refused:#?}");
+    alice.ok(&["license", "keys", "--accept"]);
+    alice.ok(&take);
+    let told = alice.ok(&["license", "events", id, "-o", "name"]).stdout;
+    assert!(told.contains("license.node.changed") && told.contains("lease.taken"), "{told}");
+    let audit = admin.ok(&["admin", "audit", "-o", "json"]).stdout;
+    assert!(audit.contains("license-key.rotate") && audit.contains("license.lock"), "{audit}");
+}

@@ -119,7 +119,7 @@ pub(super) const EXAMPLES: &[Examples] = &[
         &["admin", "licenses", "lock"],
         &[(
             "admin licenses lock 0123456789abcdef0123456789abcdef 000b1111111111111111111111111111111111111111111111111111111111111111",
-            "the name is in the node's log and in every evidence",
+            "`admin node` tells the name",
         )],
     ),
     (
@@ -142,5 +142,6 @@ pub(super) const EXAMPLES: &[Examples] = &[
         &["admin", "licenses", "disallow"],
         &[("admin licenses disallow 0123456789abcdef0123456789abcdef notes", "what runs goes on")],
     ),
+    (&["admin", "node"], &[("admin node --data data", "asks the agent of the `up` on that folder")]),
     (&["admin", "licenses", "rotate-key"], &[("admin licenses rotate-key", "tell your users to accept it")]),
 ];

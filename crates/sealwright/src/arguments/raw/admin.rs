@@ -39,6 +39,12 @@ pub(crate) enum RawAdmin {
     /// Issue licences, suspend and revoke them
     #[command(subcommand)]
     Licenses(RawLicenses),
+    /// The node: its level, and the name of its attestation key, to which a licence can be locked
+    Node {
+        /// The data folder that `up` uses
+        #[arg(long, value_name = "DIR", default_value = "data", value_hint = ValueHint::DirPath)]
+        data: PathBuf,
+    },
     /// The audit log of all accounts, the newest entries
     Audit,
 }
