@@ -79,8 +79,8 @@ pub(super) fn licenses(raw: RawLicenses) -> Licenses {
         }
         RawLicenses::Lock { id, node } => change(id, LicenseAct::Lock(node)),
         RawLicenses::Unlock { id } => change(id, LicenseAct::Unlock),
-        RawLicenses::Give { id, user } => change(id, LicenseAct::Give(user)),
-        RawLicenses::Take { id, user } => change(id, LicenseAct::Take(user)),
+        RawLicenses::Give { id, name } => change(id, LicenseAct::Give(name)),
+        RawLicenses::Take { id, name } => change(id, LicenseAct::Take(name)),
         RawLicenses::Allow { id, app } => change(id, LicenseAct::Allow(app)),
         RawLicenses::Disallow { id, app } => change(id, LicenseAct::Disallow(app)),
         RawLicenses::RotateKey => Licenses::RotateKey,

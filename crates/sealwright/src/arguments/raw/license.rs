@@ -184,9 +184,9 @@ pub(crate) enum RawLicenses {
     /// Let it hold on every node
     Unlock { id: LicenseId },
     /// Give an account a seat
-    Give { id: LicenseId, user: UserName },
+    Give { id: LicenseId, name: UserName },
     /// Take a seat; what that account runs on it is stopped after a warning
-    Take { id: LicenseId, user: UserName },
+    Take { id: LicenseId, name: UserName },
     /// Let it cover a program, or * for all
     Allow { id: LicenseId, app: Entitlement },
     /// And not any more, unless its plan does
