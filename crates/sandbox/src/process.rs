@@ -23,6 +23,12 @@ impl Process {
         start_time(pid).map(|start_time| Self { pid, start_time })
     }
 
+    /// A child of ours that nobody has waited for yet, also when it has ended already: nothing else can have its pid.
+    #[must_use]
+    pub fn of_child(pid: u32) -> Option<Self> {
+        read(pid).ok().map(|(status, _)| Self { pid, start_time: status.start_time })
+    }
+
     /// Whether it still runs; a zombie does not.
     ///
     /// # Errors
@@ -81,17 +87,28 @@ pub struct Status {
 /// # Errors
 /// Where there is no such process, or it is a zombie.
 pub fn status(pid: u32) -> io::Result<Status> {
+    match read(pid)? {
+        (status, Ended::No) => Ok(status),
+        (_, Ended::Yes) => Err(io::Error::new(io::ErrorKind::NotFound, "process has ended")),
+    }
+}
+
+/// Whether a process is only kept for its parent to wait for.
+enum Ended {
+    Yes,
+    No,
+}
+
+fn read(pid: u32) -> io::Result<(Status, Ended)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let bad = || io::Error::new(io::ErrorKind::InvalidData, "unexpected form of /proc/PID/stat");
     // The command name in parentheses may hold anything: fields are counted after the last one.
     let (_, rest) = text.rsplit_once(") ").ok_or_else(bad)?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).ok_or_else(bad);
-    if matches!(fields.first(), Some(&"Z" | &"X")) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "process has ended"));
-    }
+    let ended = if matches!(fields.first(), Some(&"Z" | &"X")) { Ended::Yes } else { Ended::No };
     let parent = u32::try_from(number(1)?).map_err(|_| bad())?;
-    Ok(Status { parent, start_time: number(19)? })
+    Ok((Status { parent, start_time: number(19)? }, ended))
 }
 
 /// Whether a process is in a pid namespace below ours, as every process of an enclave is. Nothing that such a process can do

@@ -103,7 +103,7 @@ impl Running {
         trace: Option<TraceContext>,
     ) -> std::io::Result<Self> {
         let gone = || std::io::Error::new(std::io::ErrorKind::NotFound, "it ended at once");
-        let process = Process::of_pid(child.id());
+        let process = Process::of_child(child.id());
         let stdin = child.stdin.take();
         let stdout = child.stdout.take();
         let (say_ready, ready) = oneshot::channel();
