@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what a bare Debian 12 with Rust lacks. Says what first. Quick and silent where nothing is missing.
 #
-#   scripts/install.sh [demo|test|fuzz|all] [--no-root]
+#   scripts/install.sh [demo|test|bench|fuzz|all] [--no-root]
 #
 # As root it uses apt-get. As a plain user it names the one command that root has to run; for the software TPM
 # alone it has a way without root: Debian's packages are unpacked into .tools/ of this checkout.
@@ -13,9 +13,9 @@ what=all
 as_root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 for argument in "$@"; do
     case $argument in
-        demo | test | fuzz | all) what=$argument ;;
+        demo | test | bench | fuzz | all) what=$argument ;;
         --no-root) as_root=no ;;
-        *) echo "usage: scripts/install.sh [demo|test|fuzz|all] [--no-root]" >&2; exit 2 ;;
+        *) echo "usage: scripts/install.sh [demo|test|bench|fuzz|all] [--no-root]" >&2; exit 2 ;;
     esac
 done
 [ -d .tools/bin ] && export PATH="$PWD/.tools/bin:$PATH"
@@ -53,8 +53,6 @@ case $what in test | all)
     need tpm2_checkquote tpm2-tools
     type -P kill >/dev/null || missing+=(procps) # bash has one of its own
     need nginx nginx-light
-    # Off the PATH: one version beside another.
-    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || missing+=(postgresql)
     python_with_cryptography || missing+=(python3-cryptography)
     python_with_websockets || missing+=(python3-websockets)
     python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
@@ -63,9 +61,13 @@ case $what in test | all)
     need fish fish
     need mandoc mandoc
     need git git
+    need chromium chromium
+esac
+case $what in test | bench | all)
+    # Off the PATH: one version beside another.
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || missing+=(postgresql)
     need node nodejs
     need npm npm
-    need chromium chromium
 esac
 case $what in fuzz | all) need g++ g++ ;; esac
 

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 pub(crate) const ARGUMENT: &str = "serve-bare";
 
 /// A self-signed certificate, which nobody trusts.
-fn certificate(key: &LocalKey) -> Result<pki::Certificate> {
+pub(crate) fn certificate(key: &LocalKey) -> Result<pki::Certificate> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).context("draw a serial number")?;
     let now = client::time::now();

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::bare_server;
 use crate::load::{self, Line, Seen};
+use crate::processes::{self, resident};
 use crate::report::Report;
 use crate::stage::{Stage, bare_app, started};
 use crate::stats::percentile;
@@ -173,15 +174,5 @@ fn facade_process(stage: &Stage) -> Option<u32> {
         exe.ends_with("sealwright-facade")
             && String::from_utf8_lossy(&arguments).contains(&*folder.to_string_lossy())
     };
-    let processes = std::fs::read_dir("/proc").ok()?;
-    processes.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).find(is_facade)
-}
-
-/// Resident memory in megabytes.
-fn resident(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes: f64 =
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default();
-    kilobytes / 1024.0
+    processes::all().into_iter().find(is_facade)
 }

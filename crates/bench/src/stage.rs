@@ -17,9 +17,11 @@ use workload::AppName;
 
 const USER: &str = "bench";
 /// Made for this run and forgotten with it.
-const PASSWORD: &str = "a passphrase for the bench only";
+pub(crate) const PASSWORD: &str = "a passphrase for the bench only";
 const READY: Duration = Duration::from_secs(120);
 const ENCLAVE_READY: Duration = Duration::from_secs(60);
+/// It ends a hundred enclaves first.
+const END: Duration = Duration::from_secs(120);
 
 /// A program that was built beside this one.
 pub(crate) fn beside(name: &str) -> Result<PathBuf> {
@@ -40,6 +42,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn open() -> Result<Self> {
+        Self::open_with(&[]).await
+    }
+
+    /// With more arguments of `up`.
+    pub(crate) async fn open_with(more: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir().context("make a folder")?;
         // Root's enclaves are users of their own, who must pass it.
         let passable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
@@ -47,7 +54,7 @@ impl Stage {
         let (data, ready) = (folder.path().join("data"), folder.path().join("ready.json"));
         let log = std::fs::File::create(folder.path().join("up.log")).context("make a log")?;
         let mut command = Command::new(beside("sealwright")?);
-        command.arg("up").arg("--data").arg(&data).arg("--ready-file").arg(&ready);
+        command.arg("up").arg("--data").arg(&data).arg("--ready-file").arg(&ready).args(more);
         command.env("XDG_CONFIG_HOME", folder.path().join("config")).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut up = command.spawn().context("start `sealwright up`")?;
@@ -63,11 +70,7 @@ impl Stage {
         tokio::time::timeout(READY, wait).await.context("`sealwright up` was not ready in time")??;
         let path = data.join("client/context.json");
         let context = ClientContext::load(&path)?;
-        let user: UserName = USER.parse()?;
-        let mut gateway = Gateway::new(&context, Profile::open_or_create(&path, &user)?)?;
-        let sign_in = SignIn { password: Secret::new(PASSWORD.to_owned()), second_factor: None };
-        gateway.sign_up(&sign_in).await?;
-        gateway.log_in(&path, &sign_in).await?;
+        let mut gateway = signed_up(&context, &path, USER).await?;
         let app = publish(folder.path(), &mut gateway).await?;
         Ok(Self { folder, up, gateway, app })
     }
@@ -75,6 +78,16 @@ impl Stage {
     /// The data folder of `up`.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// The process of `up`.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.up.id().context("`sealwright up` has ended already")
+    }
+
+    /// One more account, logged in.
+    pub(crate) async fn new_user(&self, name: &str) -> Result<Gateway> {
+        signed_up(self.gateway.context(), &self.data().join("client/context.json"), name).await
     }
 
     /// The command as this user would type it.
@@ -86,6 +99,13 @@ impl Stage {
         Ok(command)
     }
 
+    /// As [`Self::create`], for somebody else.
+    pub(crate) async fn create_for(&self, user: &mut Gateway, name: &EnclaveName) -> Result<()> {
+        user.create(name, &self.app, None).await?;
+        user.wait(name, ENCLAVE_READY, |_| {}).await?;
+        Ok(())
+    }
+
     /// Asks for an enclave and waits until it runs.
     pub(crate) async fn create(
         &mut self,
@@ -94,6 +114,13 @@ impl Stage {
     ) -> Result<()> {
         self.gateway.create(name, &self.app, None).await?;
         self.gateway.wait(name, ENCLAVE_READY, on_stage).await?;
+        Ok(())
+    }
+
+    /// Starts an enclave that was stopped, and waits until it runs.
+    pub(crate) async fn start(&mut self, name: &EnclaveName) -> Result<()> {
+        self.gateway.start_enclave(name).await?;
+        self.gateway.wait(name, ENCLAVE_READY, |_| {}).await?;
         Ok(())
     }
 
@@ -116,15 +143,23 @@ impl Stage {
 
     /// Ends `up` as Ctrl-C does.
     pub(crate) async fn close(mut self) -> Result<()> {
-        let pid =
-            self.up.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
-        let pid = pid.context("`sealwright up` has ended already")?;
+        let pid = i32::try_from(self.pid()?).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = pid.context("a process has an id")?;
         rustix::process::kill_process(pid, rustix::process::Signal::INT)
             .context("interrupt `sealwright up`")?;
-        let ended = tokio::time::timeout(Duration::from_secs(30), self.up.wait()).await;
+        let ended = tokio::time::timeout(END, self.up.wait()).await;
         ended.context("`sealwright up` did not end in time")??;
         Ok(())
     }
+}
+
+async fn signed_up(context: &ClientContext, path: &Path, name: &str) -> Result<Gateway> {
+    let user: UserName = name.parse()?;
+    let mut gateway = Gateway::new(context, Profile::open_or_create(path, &user)?)?;
+    let sign_in = SignIn { password: Secret::new(PASSWORD.to_owned()), second_factor: None };
+    gateway.sign_up(&sign_in).await?;
+    gateway.log_in(path, &sign_in).await?;
+    Ok(gateway)
 }
 
 async fn publish(folder: &Path, gateway: &mut Gateway) -> Result<AppName> {

@@ -67,6 +67,12 @@ impl Session {
         let Tokens { access_token, refresh_token, user, .. } = tokens;
         Self { access_token, refresh_token, expires_at, user }
     }
+
+    /// What goes with each request, for programs that speak to the gateway by themselves.
+    #[must_use]
+    pub const fn access_token(&self) -> &Secret {
+        &self.access_token
+    }
 }
 
 /// One user at one context. Opening it never asks the server.

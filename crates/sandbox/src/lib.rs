@@ -29,7 +29,7 @@ pub use command::{Enclosure, Identity, OWN_PROGRAM, app_command};
 pub use feature::{Feature, Isolation, Support};
 pub use groups::{Controller, Group, Groups, GroupsError};
 pub use inside::{InsideError, prepare_enclave};
-pub use probe::probe;
+pub use probe::{probe, rehearsal};
 pub use process::{Process, Status, is_below, reachable_by, status};
 pub use root::{RootError, prepare_root};
 pub use secret::{Custody, MAX_SECRET, Secret, SecretError, keep_secrets};

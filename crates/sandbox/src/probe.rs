@@ -111,12 +111,24 @@ fn attempt(launcher: &Path, plan: &Plan, identity: Identity) -> Support {
     }
 }
 
-fn run(launcher: &Path, plan: &Plan, identity: Identity) -> std::io::Result<Support> {
+/// The command that takes a facade's and an app's whole way with these steps, with nothing at its end: it succeeds where
+/// every step is allowed. What it takes is what isolation costs a start.
+///
+/// # Errors
+/// Where the plan can't be written.
+pub fn rehearsal(launcher: &Path, plan: &Plan, identity: Identity) -> std::io::Result<Command> {
     let json = serde_json::to_string(plan)?;
     let args = [attempt::STAGE.as_ref(), json.as_ref()];
     let enclosure = Enclosure { launcher, isolation: *plan, identity, groups: vec![] };
-    let mut command: Command = enclosure.command(Path::new(OWN_PROGRAM), &args)?;
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    enclosure.command(Path::new(OWN_PROGRAM), &args)
+}
+
+fn run(launcher: &Path, plan: &Plan, identity: Identity) -> std::io::Result<Support> {
+    let mut child = rehearsal(launcher, plan, identity)?
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let started = Instant::now();
     while child.try_wait()?.is_none() {
         if started.elapsed() > TIME_LIMIT {
