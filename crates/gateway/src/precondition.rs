@@ -42,6 +42,14 @@ impl Routes {
         Self { router, stripes: std::array::from_fn(|_| Mutex::new(())) }
     }
 
+    /// Whether the path has the method: it tells its methods to whoever comes with another one.
+    async fn has(&self, method: &Method, path: &str) -> bool {
+        let Ok(asked) = Request::options(path).body(Body::empty()) else { return true };
+        let answered = self.router.clone().oneshot(asked).await.unwrap_or_else(|never| match never {});
+        let allowed = answered.headers().get(header::ALLOW).and_then(|line| line.to_str().ok());
+        allowed.is_none_or(|line| line.split(',').any(|one| one.trim() == method.as_str()))
+    }
+
     fn stripe(&self, thing: &str) -> &Mutex<()> {
         let mut hasher = DefaultHasher::new();
         thing.hash(&mut hasher);
@@ -74,6 +82,7 @@ pub(crate) async fn hold(State(routes): State<Arc<Routes>>, request: Request, ne
     let Some(thing) = thing.filter(|_| request.headers().contains_key(header::IF_MATCH)) else {
         return next.run(request).await;
     };
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let asked = match question(&request, &thing) {
         Ok(asked) => asked,
         Err(refusal) => return refusal.into_response(),
@@ -86,6 +95,8 @@ pub(crate) async fn hold(State(routes): State<Arc<Routes>>, request: Request, ne
     }
     match conditional::tagged(present).await {
         Some((_, _, tag)) if holds(request.headers(), &tag) => next.run(request).await,
+        // A path that has no such method says so first.
+        Some(_) if !routes.has(&method, &path).await => next.run(request).await,
         Some(_) => {
             let detail = "it has changed since it was read; look again";
             Refusal::new(Code::PreconditionFailed, detail).into_response()

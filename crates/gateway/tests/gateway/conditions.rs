@@ -36,6 +36,9 @@ async fn a_change_of_what_has_changed_since_is_refused_and_changes_nothing() {
         }
     }
     assert_eq!(tag(&alice, NOTES).await, stopped);
+    // What the path does not offer is not offered under a condition either.
+    let put = only_if(&alice, &running, Method::PUT, &format!("{NOTES}/start"), Value::Null).await;
+    put.refused("method_not_allowed");
     let either = format!("{running}, {stopped}");
     let start = format!("{NOTES}/start");
     only_if(&alice, &either, Method::POST, &start, Value::Null).await.expect(StatusCode::ACCEPTED);

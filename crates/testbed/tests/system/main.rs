@@ -15,6 +15,7 @@ mod lives;
 mod nobody;
 mod operations;
 mod parts;
+mod original;
 mod random_kills;
 mod restart;
 mod secrets;
