@@ -335,6 +335,7 @@ async fn stop_enclave(
     // First no more evidence, then the event.
     if shared.node.registry().stop(&id, request.incarnation) {
         announce(&shared, Event::Stop { enclave: id, incarnation: request.incarnation, reason }).await?;
+        shared.node.registry().stop_logged(&id, request.incarnation);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -41,8 +41,9 @@ pub enum JournalError {
     /// The system gives no random bytes.
     #[error("random bytes")]
     Random,
-    /// An earlier write failed; nothing is announced until a restart has recovered the log.
-    #[error("the enclave log is closed after a failed write")]
+    /// The register may have been extended by a record that is not counted; nothing is announced until a restart has
+    /// recovered the log.
+    #[error("the enclave log is closed after a failed extension of its register")]
     Closed,
 }
 
@@ -53,13 +54,26 @@ pub struct Boot {
     pub reset_count: u32,
 }
 
+/// Whether file, register and memory say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agreement {
+    /// They do.
+    Whole,
+    /// The file may have more than was extended: what did not go to the disk, as one that was full.
+    Torn,
+    /// The register may have more than is counted.
+    Lost,
+}
+
 /// The log, its file, and whether both may be trusted still.
 #[derive(Debug)]
 pub struct Journal {
     log: EnclaveLog,
     file: File,
+    /// Bytes of the records that count.
+    length: u64,
     path: PathBuf,
-    closed: bool,
+    agreement: Agreement,
 }
 
 impl Journal {
@@ -84,7 +98,7 @@ impl Journal {
         match log {
             Some(log) => {
                 let file = append(&path)?;
-                let mut journal = Self { log, file, path, closed: false };
+                let mut journal = Self::new(log, file, path);
                 if journal.log.count() > 0 {
                     journal.append(tpm, Event::Gap { reason: Reason::new("agent_restarted")? })?;
                 }
@@ -92,6 +106,11 @@ impl Journal {
             }
             None => Self::begin(tpm, folder, path, boot, found),
         }
+    }
+
+    fn new(log: EnclaveLog, file: File, path: PathBuf) -> Self {
+        let length = log.encode().len() as u64;
+        Self { log, file, length, path, agreement: Agreement::Whole }
     }
 
     fn begin(
@@ -107,7 +126,7 @@ impl Journal {
         }
         let file = append(&path)?;
         save_boot(folder, boot)?;
-        let mut journal = Self { log: EnclaveLog::new(ENCLAVE_LOG_PCR), file, path, closed: false };
+        let mut journal = Self::new(EnclaveLog::new(ENCLAVE_LOG_PCR), file, path);
         if found != Digest::from_bytes([0; 32]) {
             let reason = Reason::new("register_in_use")?;
             // A baseline starts the replay from the value found, and is itself extended like every record.
@@ -119,20 +138,35 @@ impl Journal {
     /// Announces an event: stored and synced, extended, done.
     ///
     /// # Errors
-    /// [`JournalError`]. After a failed write the journal is closed.
+    /// [`JournalError`]. What the disk did not take is cut off again before the next event; after a failed extension the
+    /// journal is closed.
     pub fn append(&mut self, tpm: &mut Tpm, event: Event) -> Result<(), JournalError> {
-        if self.closed {
-            return Err(JournalError::Closed);
-        }
+        self.mend()?;
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|_| JournalError::Random)?;
         let record = self.log.next(event, salt)?;
-        self.closed = true;
-        self.file.write_all(&record.encode()).map_err(disk("write", &self.path))?;
+        let bytes = record.encode();
+        self.agreement = Agreement::Torn;
+        self.file.write_all(&bytes).map_err(disk("write", &self.path))?;
         self.file.sync_data().map_err(disk("sync", &self.path))?;
+        self.agreement = Agreement::Lost;
         tpm.extend(ENCLAVE_LOG_PCR, record.digest().as_bytes())?;
         self.log.push(record)?;
-        self.closed = false;
+        self.length += bytes.len() as u64;
+        self.agreement = Agreement::Whole;
+        Ok(())
+    }
+
+    /// Cuts off what was stored and not extended, as the next start would.
+    fn mend(&mut self) -> Result<(), JournalError> {
+        match self.agreement {
+            Agreement::Whole => return Ok(()),
+            Agreement::Lost => return Err(JournalError::Closed),
+            Agreement::Torn => {}
+        }
+        let cut = self.file.set_len(self.length).and_then(|()| self.file.sync_all());
+        cut.map_err(disk("trim", &self.path))?;
+        self.agreement = Agreement::Whole;
         Ok(())
     }
 
@@ -213,4 +247,40 @@ fn save_boot(folder: &Path, boot: Boot) -> Result<(), JournalError> {
         std::fs::rename(&fresh, &path)
     };
     write().map_err(disk("write", &path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn event(number: u8) -> Event {
+        let enclave = names::EnclaveId::from_bytes([number; 16]);
+        Event::Stop { enclave, incarnation: 1, reason: Reason::new("test").unwrap() }
+    }
+
+    #[test]
+    fn a_full_disk_costs_the_event_and_not_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let device = hardware::SoftwareTpm::start(&folder.path().join("tpm")).unwrap();
+        let mut tpm = Tpm::start(device).unwrap();
+        let mut journal = Journal::open(&mut tpm, folder.path(), Boot { reset_count: 1 }).unwrap();
+        journal.append(&mut tpm, event(1)).unwrap();
+
+        // null(4): writes to it end with "no space left on device".
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut real = std::mem::replace(&mut journal.file, full);
+        for number in [2, 3] {
+            let refused = journal.append(&mut tpm, event(number)).unwrap_err();
+            assert!(matches!(refused, JournalError::Disk { .. }), "{refused:?}");
+        }
+        // Half of a record had found room.
+        real.write_all(&[0; 7]).unwrap();
+        journal.file = real;
+        journal.append(&mut tpm, event(4)).unwrap();
+
+        let saved = EnclaveLog::parse(&std::fs::read(&journal.path).unwrap(), ENCLAVE_LOG_PCR).unwrap();
+        assert_eq!(saved.count(), 2);
+        assert_eq!(saved.replay(), register(&mut tpm).unwrap());
+    }
 }

@@ -66,6 +66,8 @@ pub enum CallerRefused {
 #[derive(Debug, Default)]
 pub struct Registry {
     enclaves: HashMap<EnclaveId, Enclave>,
+    /// Incarnations that have ended and whose end is not in the log yet, because the log could not be written.
+    unlogged: HashMap<EnclaveId, u64>,
 }
 
 impl Registry {
@@ -76,6 +78,7 @@ impl Registry {
         }
         let enclave =
             Enclave { start, root: None, groups: None, facade: None, spki: None, certificates: Vec::new() };
+        self.unlogged.remove(&enclave.start.enclave_id);
         self.enclaves.insert(enclave.start.enclave_id, enclave);
         true
     }
@@ -140,13 +143,20 @@ impl Registry {
         certificates.iter().find(|der| Digest::of(der) == *digest).cloned()
     }
 
-    /// Forgets an enclave that has ended.
+    /// Forgets an enclave that has ended, and owes the log its end. False where nothing is owed.
     pub fn stop(&mut self, id: &EnclaveId, incarnation: u64) -> bool {
-        let live = self.live(id, incarnation).is_some();
-        if live {
+        if self.live(id, incarnation).is_some() {
             self.enclaves.remove(id);
+            self.unlogged.insert(*id, incarnation);
         }
-        live
+        self.unlogged.get(id) == Some(&incarnation)
+    }
+
+    /// The end is in the log.
+    pub fn stop_logged(&mut self, id: &EnclaveId, incarnation: u64) {
+        if self.unlogged.get(id) == Some(&incarnation) {
+            self.unlogged.remove(id);
+        }
     }
 
     /// The enclave whose facade is calling: the bound process or its direct child, running the announced binary.
