@@ -13,6 +13,7 @@ mod conditional;
 mod config;
 mod controller;
 mod device;
+mod door;
 mod enclaves;
 mod extract;
 mod factors;
@@ -96,7 +97,7 @@ pub async fn run(config: Config, deps: Deps) -> anyhow::Result<()> {
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
-    connections: usize,
+    places: door::Places,
     timeouts: Timeouts,
     proxies: Vec<Network>,
     audit_days: Option<NonZeroU32>,
@@ -115,7 +116,11 @@ impl Gateway {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
         let address = listener.local_addr().context("local address")?;
-        let (connections, timeouts) = (config.settings.connections, config.settings.timeouts);
+        let places = door::Places {
+            all: config.settings.connections,
+            per_source: config.settings.connections_per_source,
+        };
+        let timeouts = config.settings.timeouts;
         let (proxies, audit_days) = (config.settings.trusted_proxies.clone(), config.settings.audit_days);
         anyhow::ensure!(
             proxies.len() <= proxied::MAX_NETWORKS,
@@ -128,7 +133,7 @@ impl Gateway {
         Ok(Self {
             listener,
             address,
-            connections,
+            places,
             timeouts,
             proxies,
             audit_days,
@@ -153,11 +158,8 @@ impl Gateway {
         tasks.spawn_cancellable(key_ring::keep(Arc::clone(&self.shared)));
         let router = routes::router(self.shared);
         tracing::info!(address = %self.address, "gateway listens");
-        let bounds = listen::Bounds {
-            connections: self.connections,
-            proxies: self.proxies,
-            head: self.timeouts.head(),
-        };
+        let bounds =
+            listen::Bounds { places: self.places, proxies: self.proxies, head: self.timeouts.head() };
         listen::serve(self.listener, self.acceptor, router, bounds, &tasks).await;
     }
 }

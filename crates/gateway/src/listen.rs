@@ -1,5 +1,6 @@
 //! Connections: accepted, shaken hands with (TLS 1.3 by `attested-tls`, or nothing), bounded and drained.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,12 @@ use hyper_util::server::conn::auto;
 use server::Tasks;
 use server::telemetry::chain;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::certificate::Peer;
+use crate::door::{Door, Place, Places};
 use crate::extract::Address;
 use crate::proxied::{self, Network};
 
@@ -26,7 +28,9 @@ const STREAMS_PER_CONNECTION: u32 = 64;
 const RESET_STREAMS: usize = 32;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests may finish for this long when the service stops.
+/// How long a peer may not read what it has asked for.
+const WRITE: Duration = Duration::from_secs(30);
+/// Requests may finish for this long when the service stops, or another connection needs the place.
 const GRACE: Duration = Duration::from_secs(5);
 /// After an accept that failed (out of descriptors, mostly) the next one waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,7 +40,7 @@ const ALPN_HTTP2: &[u8] = b"h2";
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     /// Connections at one time.
-    pub(crate) connections: usize,
+    pub(crate) places: Places,
     /// Peers that speak for others.
     pub(crate) proxies: Vec<Network>,
     /// For the head of a request, from its first byte or since the last answer.
@@ -51,24 +55,28 @@ pub(crate) async fn serve(
     bounds: Bounds,
     tasks: &Tasks,
 ) {
-    let free = Arc::new(Semaphore::new(bounds.connections));
+    let door = Door::new(bounds.places);
     let proxies: Arc<[Network]> = bounds.proxies.into();
     let stopping = tasks.stopping();
     tokio::pin!(stopping);
     loop {
         let accepted = tokio::select! {
             () = &mut stopping => return,
-            accepted = accept(&listener, &free) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address, permit)) => {
+            Ok((stream, address)) => {
+                let Some(place) = door.admit(address.ip()) else {
+                    debug!("no place for a connection");
+                    continue;
+                };
                 let connection = one_connection(
-                    (stream, address, Arc::clone(&proxies)),
+                    (stream, address.ip(), Arc::clone(&proxies)),
                     acceptor.clone(),
                     router.clone(),
                     bounds.head,
                     tasks.stopping(),
-                    permit,
+                    place,
                 );
                 tasks.spawn(connection);
             }
@@ -80,42 +88,36 @@ pub(crate) async fn serve(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    free: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(free).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    Ok((stream, address.ip(), permit))
-}
-
 async fn one_connection(
-    (mut stream, peer, proxies): (TcpStream, IpAddr, Arc<[Network]>),
+    (stream, peer, proxies): (TcpStream, IpAddr, Arc<[Network]>),
     acceptor: Acceptor,
     router: Router,
     head: Duration,
     stopping: impl Future<Output = ()>,
-    permit: OwnedSemaphorePermit,
+    place: Arc<Place>,
 ) {
     tokio::pin!(stopping);
     let shaken = tokio::select! {
         () = &mut stopping => return,
-        address = of_client(&mut stream, peer, &proxies) => match address {
-            Ok(address) => tokio::select! {
-                () = &mut stopping => return,
-                shaken = acceptor.accept(stream) => shaken.map(|connection| (connection, address)),
-            },
-            Err(error) => {
-                warn!(error = %chain(&error), "a proxy's connection is refused");
-                return;
-            }
-        },
+        () = place.left() => return,
+        shaken = shake_hands(stream, peer, &proxies, acceptor) => shaken,
     };
     match shaken {
-        Ok((connection, address)) => answer(connection, address, router, head, stopping).await,
-        Err(error) => debug!(error = %chain(&error), "no connection"),
+        Ok((connection, address)) => answer(connection, address, router, head, &place, stopping).await,
+        Err(error) => debug!(error = %chain(error.as_ref()), "no connection"),
     }
-    drop(permit);
+}
+
+async fn shake_hands(
+    mut stream: TcpStream,
+    peer: IpAddr,
+    proxies: &[Network],
+    acceptor: Acceptor,
+) -> Result<(Connection<TcpStream>, Address), Box<dyn Error + Send + Sync>> {
+    let address = of_client(&mut stream, peer, proxies).await.inspect_err(|error| {
+        warn!(error = %chain(error), "a proxy's connection is refused");
+    })?;
+    Ok((acceptor.accept(stream).await?, address))
 }
 
 /// Where a connection comes from: what a listed proxy says, and for all others what the kernel says.
@@ -135,6 +137,7 @@ async fn answer(
     address: Address,
     router: Router,
     head: Duration,
+    place: &Arc<Place>,
     stopping: impl Future<Output = ()>,
 ) {
     let peer = Peer::of(connection.peer.as_ref());
@@ -142,13 +145,16 @@ async fn answer(
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(address);
-        router.clone().oneshot(request)
+        let (under_way, answer) = (place.request(), router.clone().oneshot(request));
+        async move { answer.await.map(|answer| answer.map(|body| under_way.until_the_end_of(body))) }
     });
-    let exchange = builder.serve_connection(TokioIo::new(connection.stream), service);
+    let mut stream = Box::pin(TimeoutStream::new(connection.stream));
+    stream.as_mut().set_write_timeout_pinned(Some(WRITE));
+    let exchange = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(exchange, stopping);
     let ended = tokio::select! {
         ended = exchange.as_mut() => ended,
-        () = &mut stopping => {
+        () = async { tokio::select! { () = &mut stopping => {}, () = place.left() => {} } } => {
             exchange.as_mut().graceful_shutdown();
             tokio::time::timeout(GRACE, exchange).await.unwrap_or(Ok(()))
         }

@@ -22,6 +22,10 @@ pub struct Settings {
     #[serde(deserialize_with = "positive")]
     #[schemars(range(min = 1))]
     pub connections: usize,
+    /// Connections of one source: an IPv4 address or an IPv6 /64. A proxy in front of the gateway is one.
+    #[serde(deserialize_with = "positive")]
+    #[schemars(range(min = 1))]
+    pub connections_per_source: usize,
     /// The app whose enclave `POST /login` provisions; without one there is no such login.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -56,6 +60,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_source: 512,
             default_app: None,
             trusted_proxies: Vec::new(),
             audit_days: None,

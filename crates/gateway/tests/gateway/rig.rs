@@ -64,6 +64,7 @@ fn config(folder: &Path) -> Config {
         factors: Factors { key_file: folder.join("factors.key"), public_origin: None, providers: Vec::new() },
         settings: Settings {
             connections: 256,
+            connections_per_source: 256,
             default_app: Some("hello".parse().unwrap()),
             quota: Quota { active: 2, total: 3 },
             hashing: Hashing { threads: NonZero::new(2), queue: 64 },
