@@ -15,6 +15,7 @@ use store::{DatabaseUrl, Store};
 use tokio::sync::watch;
 use verifier::{Identity, Setup, Verifier};
 
+use crate::TpmEnded;
 use crate::boot::{Binaries, boot_software_at};
 use crate::introductions::Introductions;
 
@@ -91,17 +92,29 @@ pub async fn run_signer(file: SignerFile, tasks: Tasks) -> Result<()> {
     let clock = signer::system_clock();
     let introductions = Introductions::open(&file.introductions)?;
     let (source, config, now) = (file.tpm, file.signer.clone(), clock());
-    let ca = blocking(move || {
+    let opened = blocking(move || {
         let (tpm, _) = open_tpm(&source)?;
-        let root_key = TpmRootKey::open(own(tpm)?, &config.directory).context("open the root key")?;
-        Ca::open(Box::new(root_key), &config.directory, config.trust_domain.clone(), now)
-            .context("open the CA")
+        let tpm = own(tpm)?;
+        let ended = tpm.ended();
+        let root_key = TpmRootKey::open(tpm, &config.directory).context("open the root key")?;
+        let ca = Ca::open(Box::new(root_key), &config.directory, config.trust_domain.clone(), now)
+            .context("open the CA")?;
+        Ok((ca, ended))
     });
-    let ca = Arc::new(ca.await?);
+    let (ca, ended) = opened.await?;
+    let ca = Arc::new(ca);
     introductions.answer(Arc::clone(&ca), Arc::clone(&clock), vec![Part::Gateway, Part::Verifier], &tasks);
     signer::serve(ca, &file.signer, clock, &tasks)?;
-    tasks.stopping().await;
-    Ok(())
+    until_stopped(&tasks, ended).await
+}
+
+/// Until the tasks are stopped; an error where the TPM ends before.
+async fn until_stopped(tasks: &Tasks, ended: impl Future<Output = ()>) -> Result<()> {
+    tokio::select! {
+        biased;
+        () = tasks.stopping() => Ok(()),
+        () = ended => Err(TpmEnded.into()),
+    }
 }
 
 /// The verifier alone.
@@ -236,9 +249,9 @@ pub async fn run_agent(file: AgentFile, tasks: Tasks) -> Result<()> {
     });
     let (tpm, digest) = opened.await?;
     config.agent_digest = config.agent_digest.or(digest);
+    let ended = tpm.ended();
     agent::start(config, tpm, &tasks).await.context("start the agent")?;
-    tasks.stopping().await;
-    Ok(())
+    until_stopped(&tasks, ended).await
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

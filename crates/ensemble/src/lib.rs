@@ -57,3 +57,14 @@ pub struct Options {
 }
 
 pub use parts::{Ensemble, start};
+
+/// The node's TPM is gone, and with it the registers that all evidence speaks of. Only a new start, with enclaves as new
+/// incarnations, makes evidence again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node's TPM has ended")]
+pub struct TpmEnded;
+
+impl TpmEnded {
+    /// The stable code of it.
+    pub const CODES: &[&str] = &["tpm_ended"];
+}

@@ -14,7 +14,7 @@ use server::Tasks;
 use store::{DatabaseUrl, Store};
 
 use crate::cell::{Cell, CellOptions};
-use crate::{Layout, Options, Ready, trust, watched};
+use crate::{Layout, Options, Ready, TpmEnded, trust, watched};
 
 const TRUST_DOMAIN: &str = "sealwright.internal";
 const NODE: &str = "local";
@@ -286,6 +286,15 @@ impl Ensemble {
     /// Where the address or socket can't be had.
     pub async fn show(&self, config: &observe::Config, observed: Observed) -> Result<Option<SocketAddr>> {
         watched::serve(config, observed, &self.readiness, &self.store, &self.log, &self.tasks).await
+    }
+
+    /// Comes when the node's TPM has ended by itself.
+    pub fn tpm_ended(&self) -> impl Future<Output = TpmEnded> + Send + use<> {
+        let ended = self.cell.tpm.ended();
+        async move {
+            ended.await;
+            TpmEnded
+        }
     }
 
     /// Ends everything: enclaves first, then the parts, the TPM last. False when something did not end in time.

@@ -28,4 +28,8 @@ impl<D: Device> Device for Delayed<D> {
         }
         self.device.transact(command)
     }
+
+    fn has_ended(&mut self) -> bool {
+        self.device.has_ended()
+    }
 }

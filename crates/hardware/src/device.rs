@@ -9,6 +9,11 @@ use tpm2::frame::{HEADER, MAX_RESPONSE};
 pub trait Device: Send {
     /// Sends a command and waits for its response.
     fn transact(&mut self, command: &[u8]) -> Result<Vec<u8>, DeviceError>;
+
+    /// Whether it has ended for good, so that no command can ever work again. Asked between commands.
+    fn has_ended(&mut self) -> bool {
+        false
+    }
 }
 
 /// Why a device does not answer.
@@ -97,5 +102,9 @@ pub(crate) fn stated_length(header: &[u8; HEADER]) -> Result<usize, DeviceError>
 impl Device for Box<dyn Device> {
     fn transact(&mut self, command: &[u8]) -> Result<Vec<u8>, DeviceError> {
         self.as_mut().transact(command)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.as_mut().has_ended()
     }
 }

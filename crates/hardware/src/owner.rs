@@ -2,14 +2,16 @@
 //!
 //! Jobs wait in lanes. The owner always takes the oldest job of the highest lane, so that the enclave log never waits
 //! for a Keylime verifier. Lanes are bounded: a full lane refuses instead of growing. The thread ends when the last
-//! handle is gone, after the jobs that are waiting.
+//! handle is gone, after the jobs that are waiting; and when the TPM itself has ended, whose registers nobody can bring
+//! back.
 
 use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::device::DeviceError;
 use crate::tpm::Tpm;
@@ -42,6 +44,8 @@ impl Lane {
 
 /// Jobs that may wait in one lane.
 pub const LANE_CAPACITY: usize = 256;
+/// How often the owner looks after a TPM of which nobody wants anything.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Why a job was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +71,8 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Turns true when the thread ends.
+    ended: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -113,6 +119,15 @@ impl TpmHandle {
             }),
         )?;
         answer.recv().map_err(|_| OwnerError::Gone)
+    }
+
+    /// Comes when the owner has ended: no job will ever be done again.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut ended = self.shared.ended.subscribe();
+        async move {
+            // An error says that owner and handles are gone.
+            let _ = ended.wait_for(|ended| *ended).await;
+        }
     }
 
     fn submit(&self, lane: Lane, job: Job) -> Result<(), OwnerError> {
@@ -174,21 +189,38 @@ pub fn start(tpm: Tpm) -> Result<(TpmHandle, OwnerThread), DeviceError> {
 fn work(shared: &Shared, mut tpm: Tpm) {
     // Also when a job panics: whoever waits is told, and nobody can add to the queue.
     let _end = End { shared };
-    while let Some(job) = next(shared) {
-        job(&mut tpm);
+    loop {
+        match next(shared) {
+            Next::Job(job) => job(&mut tpm),
+            Next::Nothing => {}
+            Next::End => return,
+        }
+        if tpm.has_ended() {
+            tracing::error!("the TPM has ended");
+            return;
+        }
     }
 }
 
-fn next(shared: &Shared) -> Option<Job> {
+enum Next {
+    Job(Job),
+    Nothing,
+    End,
+}
+
+fn next(shared: &Shared) -> Next {
     let mut state = shared.state();
-    loop {
-        if let Some(job) = state.lanes.iter_mut().find_map(VecDeque::pop_front) {
-            return Some(job);
-        }
-        if state.handles == 0 {
-            return None;
-        }
-        state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    if let Some(job) = state.lanes.iter_mut().find_map(VecDeque::pop_front) {
+        return Next::Job(job);
+    }
+    if state.handles == 0 {
+        return Next::End;
+    }
+    let waited = shared.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner);
+    state = waited.0;
+    match state.lanes.iter_mut().find_map(VecDeque::pop_front) {
+        Some(job) => Next::Job(job),
+        None => Next::Nothing,
     }
 }
 
@@ -204,5 +236,6 @@ impl Drop for End<'_> {
         // A job may own a handle, whose drop takes the lock.
         drop(state);
         drop(jobs);
+        self.shared.ended.send_replace(true);
     }
 }

@@ -58,4 +58,8 @@ impl<D: Device> Device for Recorder<D> {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
         Ok(response)
     }
+
+    fn has_ended(&mut self) -> bool {
+        self.device.has_ended()
+    }
 }

@@ -194,6 +194,10 @@ impl Device for SoftwareTpm {
         self.gone = result.is_err();
         result
     }
+
+    fn has_ended(&mut self) -> bool {
+        self.gone || !matches!(self.child.try_wait(), Ok(None))
+    }
 }
 
 fn exchange(stream: &mut UnixStream, command: &[u8]) -> Result<Vec<u8>, DeviceError> {

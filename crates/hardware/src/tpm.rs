@@ -48,6 +48,10 @@ impl Tpm {
         }
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.device.has_ended()
+    }
+
     /// Sends a command with its authorizations and reads the response.
     pub fn execute<R: Request>(
         &mut self,

@@ -21,13 +21,15 @@ pub(crate) enum ExitCode {
     Unreachable,
     /// It is still under way when the waiting time is over.
     Pending,
+    /// The node's TPM is gone, and its registers with it: only a new start helps.
+    StartAgain,
     /// Ctrl-C.
     Interrupted,
 }
 
 impl ExitCode {
     /// Every code, in the order of its number.
-    pub(crate) const ALL: [ExitCode; 10] = [
+    pub(crate) const ALL: [ExitCode; 11] = [
         ExitCode::Ok,
         ExitCode::Failed,
         ExitCode::Usage,
@@ -37,6 +39,7 @@ impl ExitCode {
         ExitCode::Conflict,
         ExitCode::Unreachable,
         ExitCode::Pending,
+        ExitCode::StartAgain,
         ExitCode::Interrupted,
     ];
 
@@ -52,6 +55,7 @@ impl ExitCode {
             ExitCode::Conflict => 6,
             ExitCode::Unreachable => 7,
             ExitCode::Pending => 8,
+            ExitCode::StartAgain => 9,
             ExitCode::Interrupted => 130,
         }
     }
@@ -70,6 +74,7 @@ impl ExitCode {
             ExitCode::Conflict => "conflict with what is there, or a limit is reached",
             ExitCode::Unreachable => "cannot reach the server",
             ExitCode::Pending => "still under way when the waiting time was over",
+            ExitCode::StartAgain => "the node's TPM has ended: start `up` again, as a service manager does",
             ExitCode::Interrupted => "interrupted (Ctrl-C)",
         }
     }
@@ -112,7 +117,7 @@ mod tests {
     #[test]
     fn numbers_are_the_contract() {
         let numbers: Vec<u8> = ExitCode::ALL.iter().map(|code| code.number()).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130]);
     }
 
     #[test]

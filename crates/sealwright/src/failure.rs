@@ -94,6 +94,11 @@ impl From<anyhow::Error> for Failure {
         let mut chain = error.chain().map(ToString::to_string);
         let mut failure = Failure::new(ExitCode::Failed, chain.next().unwrap_or_default());
         failure.why = chain.collect();
+        if error.is::<ensemble::TpmEnded>() {
+            failure.exit = ExitCode::StartAgain;
+            failure.code = ensemble::TpmEnded::CODES.first().map(|code| (*code).to_owned());
+            failure.next = Some("start it again; enclaves come back as new incarnations".to_owned());
+        }
         failure
     }
 }

@@ -59,13 +59,16 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
     }
     announce(&ensemble, &options)?;
     tell_manager(observe::notify::ready());
-    signals.wait().await;
+    let ended = tokio::select! {
+        () = signals.wait() => Ok(()),
+        ended = ensemble.tpm_ended() => Err(anyhow::Error::from(ended).into()),
+    };
     tell_manager(observe::notify::stopping());
     eprintln!("up: stopping; the enclaves are started again by the next `up` on this folder");
     if !ensemble.stop().await {
         eprintln!("up: something did not end in time and was cut off");
     }
-    Ok(())
+    ended
 }
 
 fn announce(ensemble: &Ensemble, options: &UpOptions) -> Result<(), Failure> {

@@ -137,15 +137,13 @@ fn a_software_tpm_that_dies_is_gone_and_stays_gone() {
     let folder = folder();
     let device = SoftwareTpm::start(folder.path()).unwrap();
     let pid = rustix::process::Pid::from_raw(device.pid() as i32).unwrap();
-    let (handle, thread) = owner::start(Tpm::start(device).unwrap()).unwrap();
+    let mut tpm = Tpm::start(device).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     for _ in 0..3 {
-        let error = handle.run_blocking(Lane::Log, |tpm| tpm.extend(13, &[1; 32])).unwrap().unwrap_err();
+        let error = tpm.extend(13, &[1; 32]).unwrap_err();
         assert!(matches!(error, TpmError::Device(DeviceError::Gone)), "{error:?}");
         assert!(error.is_gone());
     }
-    drop(handle);
-    thread.join();
 }
 
 #[test]
@@ -158,4 +156,18 @@ fn the_bench_can_slow_quotes_down_and_nothing_else() {
     let began = Instant::now();
     tpm.quote(&key, b"", &PcrSelection::sha256(&[0]).unwrap()).unwrap();
     assert!(began.elapsed() >= DELAY);
+}
+
+/// Nobody asks anything of the TPM: its end is noticed all the same.
+#[tokio::test]
+async fn a_software_tpm_that_is_killed_ends_its_owner() {
+    let folder = folder();
+    let device = SoftwareTpm::start(folder.path()).unwrap();
+    let pid = rustix::process::Pid::from_raw(device.pid() as i32).unwrap();
+    let (handle, thread) = owner::start(Tpm::start(device).unwrap()).unwrap();
+    let ended = handle.ended();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+    assert_eq!(handle.run(Lane::Log, |_| ()).await, Err(OwnerError::Gone));
+    thread.join();
 }
