@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 BINARIES := --package sealwright --package facade --package middle --package hello
 
-.PHONY: help install build demo up test api browser second-verifier bench fuzz lint clean-tools
+.PHONY: help install build demo up test soak api browser second-verifier bench fuzz lint clean-tools
 
 help:            ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -28,6 +28,10 @@ up: install      ## all parts in one process, until Ctrl-C (ARGS="--listen 127.0
 test:            ## every test
 	@scripts/install.sh test
 	@scripts/test.sh
+
+soak:            ## a thousand kill -9 at random moments (KILLS=1000)
+	@scripts/install.sh demo
+	@scripts/soak.sh $(if $(KILLS),$(KILLS),1000)
 
 browser: build   ## the pages in a real browser, against the real programs (PICTURES=FOLDER keeps screenshots)
 	@scripts/install.sh test

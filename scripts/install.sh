@@ -60,6 +60,7 @@ case $what in test | all)
     need zsh zsh
     need fish fish
     need mandoc mandoc
+    need faketime faketime
     need git git
     need chromium chromium
 esac

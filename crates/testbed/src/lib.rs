@@ -5,16 +5,21 @@
 //!
 //! Callers: system tests.
 
+mod alone;
 mod binaries;
+mod clock;
 mod commands;
+mod disk;
 mod doors;
 mod hostile;
+pub mod floods;
 mod listeners;
 mod poll;
 mod processes;
 mod up;
 mod world;
 
+pub use alone::alone;
 pub use binaries::{binary, repository};
 pub use commands::{PASSWORD, Said, User};
 pub use doors::Door;

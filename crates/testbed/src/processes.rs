@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sandbox::Process;
 
 use crate::poll::until;
@@ -28,6 +29,21 @@ impl Found {
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let command = String::from_utf8_lossy(&command).replace('\0', " ").trim_end().to_owned();
         Some(Self { process, parent, command })
+    }
+
+    /// Sends it a signal; it may have ended.
+    pub fn signal(&self, which: Signal) {
+        if let Some(pid) = i32::try_from(self.process.pid).ok().and_then(Pid::from_raw) {
+            kill_process(pid, which).ok();
+        }
+    }
+
+    /// Bytes of memory that it has, its share of files included: `VmRSS` of proc(5).
+    #[must_use]
+    pub fn resident(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
     }
 
     /// Whether something that the kernel tells of it names the folder: command line, environment, working directory,

@@ -88,6 +88,16 @@ impl Up {
         tree(self.child.id())
     }
 
+    /// The software TPM.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    #[must_use]
+    pub fn software_tpm(&self) -> Found {
+        let is_tpm = |found: &Found| found.command.contains("swtpm socket");
+        self.tree().into_iter().find(is_tpm).expect("`up` has a software TPM")
+    }
+
     /// kill -9; then nothing of it may live.
     pub fn kill9(mut self) {
         let below = self.tree();

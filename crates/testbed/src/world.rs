@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 use crate::binaries::binary;
+use crate::clock::Clock;
 use crate::commands::{Said, User, run};
+use crate::disk::Disk;
 use crate::up::{Ended, Up};
 
 /// `nobody` of Debian, and its group.
@@ -24,7 +26,10 @@ const PROGRAMS: [&str; 3] = ["sealwright", "sealwright-facade", "hello"];
 
 /// Where one test's programs live.
 pub struct World {
+    // Unmounted before its folder is removed.
+    disk: Option<Disk>,
     folder: TempDir,
+    clock: Option<Clock>,
     nobody: bool,
     confined: bool,
     log_filter: String,
@@ -40,7 +45,9 @@ impl World {
         // Enclaves' own users have to pass.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("the folder is ours");
         let world = Self {
+            disk: None,
             folder,
+            clock: None,
             nobody: false,
             confined: false,
             log_filter: "warn".to_owned(),
@@ -90,6 +97,50 @@ impl World {
         world
     }
 
+    /// A world whose data folder is a disk of so many MiB. Only root can make one, in a mount namespace of its own: see
+    /// [`alone`](crate::alone).
+    #[must_use]
+    pub fn on_a_small_disk(mebibytes: u32) -> Self {
+        let mut world = Self::new();
+        world.disk = Some(Disk::mount(&world.data(), mebibytes));
+        world
+    }
+
+    /// Takes all room of the small disk but so many KiB.
+    ///
+    /// # Panics
+    /// In a world without one.
+    pub fn fill_disk(&self, leave_kibibytes: usize) {
+        self.disk.as_ref().expect("a world on a small disk").fill(leave_kibibytes);
+    }
+
+    /// Gives the room back.
+    ///
+    /// # Panics
+    /// In a world without a small disk.
+    pub fn free_disk(&self) {
+        self.disk.as_ref().expect("a world on a small disk").free();
+    }
+
+    /// A world whose programs, enclaves aside, have a clock that jumps.
+    ///
+    /// # Panics
+    /// Where libfaketime is missing.
+    #[must_use]
+    pub fn with_clock() -> Self {
+        let mut world = Self::new();
+        world.clock = Some(Clock::new(world.path("clock")));
+        world
+    }
+
+    /// The clock is so many seconds ahead from now on; programs notice within a second.
+    ///
+    /// # Panics
+    /// In a world without a clock of its own.
+    pub fn jump_clock(&self, ahead: i64) {
+        self.clock.as_ref().expect("a world with a clock").jump(ahead);
+    }
+
     /// A world whose `up` has a service manager, which listens here.
     ///
     /// # Panics
@@ -117,10 +168,21 @@ impl World {
         self.path("data")
     }
 
-    /// The context that `up` wrote.
+    /// The context that `up` wrote, or the copy of it.
     #[must_use]
     pub fn context(&self) -> PathBuf {
-        self.data().join("client/context.json")
+        let copy = self.path("client/context.json");
+        if copy.exists() { copy } else { self.data().join("client/context.json") }
+    }
+
+    /// Copies the context, so that users' own files are on another disk than the data folder.
+    ///
+    /// # Panics
+    /// Before `up` has written it.
+    pub fn copy_context(&self) {
+        let folder = self.path("client");
+        fs::create_dir(&folder).expect("the folder is ours");
+        fs::copy(self.context(), folder.join("context.json")).expect("`up` has written it");
     }
 
     /// A user at the command line.
@@ -156,6 +218,7 @@ impl World {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path("home")).env("XDG_CONFIG_HOME", self.path("home/config"));
         command.env("SEALWRIGHT_LOG", &self.log_filter).env("NO_COLOR", "1");
+        command.envs(self.clock.iter().flat_map(Clock::environment));
         command
     }
 

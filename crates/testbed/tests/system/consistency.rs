@@ -64,13 +64,55 @@ pub fn check_rows_and_folders(world: &World, enclaves: &[Value]) {
     assert!(copies.iter().all(|copy| copy.len() == 64), "half-made copies: {copies:?} of {digests:?}");
 }
 
+/// A world's own database; its `up` does not run.
+fn database_of(world: &World) -> DatabaseUrl {
+    DatabaseUrl::sqlite(world.data().join("db.sqlite"))
+}
+
+fn with_store<T>(url: &DatabaseUrl, look: impl AsyncFnOnce(Store) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { look(Store::open(url).await.unwrap()).await })
+}
+
+/// These accounts and versions were acknowledged, so they are stored; and the audit log is one chain to its end.
+pub fn check_kept(world: &World, accounts: &BTreeSet<String>, app: &str, versions: &BTreeSet<String>) {
+    check_kept_in(&database_of(world), accounts, app, versions);
+}
+
+/// The same in another database.
+pub fn check_kept_at(url: &str, accounts: &BTreeSet<String>, app: &str, versions: &BTreeSet<String>) {
+    check_kept_in(&url.parse().unwrap(), accounts, app, versions);
+}
+
+fn check_kept_in(url: &DatabaseUrl, accounts: &BTreeSet<String>, app: &str, versions: &BTreeSet<String>) {
+    with_store(url, async |store| {
+        for name in accounts {
+            assert!(store.user_by_name(name).await.unwrap().is_some(), "the account {name} is lost");
+        }
+        for version in versions {
+            assert!(store.app_version(app, version).await.unwrap().is_some(), "{app} {version} is lost");
+        }
+        check_audit_chain(&store).await;
+    });
+}
+
+/// Every entry of the audit log follows from the one before, and the last is the end that the database names.
+async fn check_audit_chain(store: &Store) {
+    const PAGE: u32 = 500;
+    let mut head = audit::Head::START;
+    loop {
+        let entries = store.audit_after(head.seq, PAGE).await.unwrap();
+        if entries.is_empty() {
+            break;
+        }
+        head = audit::verify(head, &entries).unwrap();
+    }
+    assert_eq!(head, store.audit_head().await.unwrap());
+}
+
 /// After an orderly end: no row names a process, none is between two states, and all of them belong to a user who sees it.
 pub fn check_rows_at_rest(world: &World, enclaves: &[Value]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let rows = runtime.block_on(async {
-        let store = Store::open(&DatabaseUrl::sqlite(world.data().join("db.sqlite"))).await.unwrap();
-        store.enclaves_to_reconcile().await.unwrap()
-    });
+    let rows = with_store(&database_of(world), async |store| store.enclaves_to_reconcile().await.unwrap());
     for row in rows {
         assert_eq!(row.process, None, "{} names a process", row.id);
         assert_ne!(row.desired, store::Desired::Deleted, "{} was to be deleted", row.id);
