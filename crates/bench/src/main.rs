@@ -14,6 +14,7 @@ mod batch;
 mod create;
 mod enclaves;
 mod facade;
+mod floods;
 mod full;
 mod hashes;
 mod load;
@@ -32,8 +33,8 @@ use anyhow::{Context, Result, bail};
 
 use report::Report;
 
-const GROUPS: [&str; 9] =
-    ["verify", "batch", "create", "facade", "logins", "original", "reads", "memory", "enclaves"];
+const GROUPS: [&str; 10] =
+    ["verify", "batch", "create", "facade", "logins", "original", "reads", "memory", "enclaves", "floods"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,7 +73,8 @@ fn main() -> Result<()> {
             "original" => runtime.block_on(original::run(&mut report))?,
             "reads" => runtime.block_on(reads::run(&mut report))?,
             "memory" => runtime.block_on(memory::run(&mut report))?,
-            _ => runtime.block_on(enclaves::run(&mut report))?,
+            "enclaves" => runtime.block_on(enclaves::run(&mut report))?,
+            _ => runtime.block_on(floods::run(&mut report))?,
         }
         reached &= report.finish()?;
     }
