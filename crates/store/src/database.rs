@@ -221,7 +221,12 @@ fn pool(dialect: Dialect, settings: &'static [&'static str], connections: u32) -
         .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(configure(connection, settings)));
     match dialect {
-        Dialect::Sqlite => options,
+        // SQLite ends a transaction by itself where the disk is full (sqlite.org/lang_transaction.html, 3), and its driver goes on counting
+        // it: such a connection would refuse every later transaction.
+        Dialect::Sqlite => options.before_acquire(|connection, _| {
+            let whole = !connection.is_in_transaction();
+            Box::pin(async move { Ok(whole) })
+        }),
         // A server can go away and come back, or stop answering; neither may cost more than the request that notices.
         Dialect::Postgres => options
             .before_acquire(|connection, about| {
@@ -278,4 +283,30 @@ pub(crate) fn unsigned(row: &Record, column: &'static str) -> Result<u64, StoreE
 /// Times and counters go into BIGINT columns; what does not fit is no time of ours.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A row that needs new pages.
+    async fn write_much(store: &Store) -> Result<(), StoreError> {
+        let mut write = store.write().await?;
+        let insert = "INSERT INTO limits (bucket, failures, until, expires_at) VALUES ($1, 0, 0, 0)";
+        sqlx::query(insert).bind("x".repeat(1 << 20)).execute(&mut *write).await?;
+        write.commit().await
+    }
+
+    #[tokio::test]
+    async fn a_writer_whose_disk_was_full_writes_again_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::sqlite(folder.path().join("db.sqlite"))).await.unwrap();
+        let mut writer = store.sqlite_writer().await.unwrap().unwrap();
+        sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&mut *writer).await.unwrap();
+        drop(writer);
+        let full = write_much(&store).await.unwrap_err();
+        assert!(matches!(full, StoreError::Full(_)), "{full:?}");
+        write_much(&store).await.unwrap();
+    }
 }

@@ -100,6 +100,9 @@ const PER_SOURCE: usize = 250;
 /// A TLS record of a ClientHello that is never finished: type, version, length, and the beginning of a handshake message
 /// (RFC 8446, 5.1 and 4).
 const HALF_A_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
+/// The beginning of a head, and of a body, whose rest comes a byte a second.
+const SLOW_HEAD: &[u8] = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
+const SLOW_BODY: &[u8] = b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
 
 impl Flood {
     /// All of them.
@@ -201,24 +204,15 @@ impl Flood {
                 let line = Line::to_enclave(target.edge, &target.enclave, source).await?;
                 self.ask(line, number, target, counters).await
             }
+            Self::SlowHeads => slowly(target, source, SLOW_HEAD, counters).await,
+            Self::SlowBodies => slowly(target, source, SLOW_BODY, counters).await,
             Self::RightLogins
             | Self::WrongLogins
             | Self::HugeNames
-            | Self::SlowHeads
-            | Self::SlowBodies
             | Self::Challenges
             | Self::DeviceCodes => {
                 let line = Line::to_gateway(target.gateway, source).await?;
-                match self {
-                    Self::SlowHeads => {
-                        slowly(line, b"GET /v1/health HTTP/1.1\r\nHost: x\r\nX-Slow: ", counters).await
-                    }
-                    Self::SlowBodies => {
-                        let head = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
-                        slowly(line, head, counters).await
-                    }
-                    _ => self.ask(line, number, target, counters).await,
-                }
+                self.ask(line, number, target, counters).await
             }
         }
     }
@@ -291,7 +285,8 @@ const RETRY: Duration = Duration::from_millis(200);
 /// Between two bytes of what is sent slowly.
 const SLOW_PAUSE: Duration = Duration::from_secs(1);
 
-async fn slowly(mut line: Line, begin: &[u8], counters: &Counters) -> Result<(), LineError> {
+async fn slowly(target: &Target, source: u8, begin: &[u8], counters: &Counters) -> Result<(), LineError> {
+    let mut line = Line::to_gateway(target.gateway, source).await?;
     counters.connections.fetch_add(1, Ordering::Relaxed);
     line.send(begin).await?;
     loop {
@@ -327,7 +322,7 @@ fn descriptors() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     // Where it may not be raised, it is what it was.
-    setrlimit(Resource::Nofile, limit.clone()).ok();
+    setrlimit(Resource::Nofile, limit).ok();
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(most.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(usize::MAX)
 }
