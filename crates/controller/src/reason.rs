@@ -73,6 +73,7 @@ impl Reason {
             | DriverError::Groups(_)
             | DriverError::NoUid
             | DriverError::Closed { .. }
+            | DriverError::Reap { .. }
             | DriverError::Launch(_)
             | DriverError::Stopped => Self::CopyFailed,
         }
