@@ -2,6 +2,8 @@
 
 /// Largest JSON request body, in bytes.
 pub const JSON_BODY_BYTES: usize = 1 << 20;
+/// Largest JSON request body on routes that anybody may call, in bytes.
+pub const OPEN_BODY_BYTES: usize = 16 << 10;
 /// Largest form, in bytes.
 pub const FORM_BODY_BYTES: usize = 16 << 10;
 /// Largest body of `POST /v1/apps`, in bytes: manifests are long.

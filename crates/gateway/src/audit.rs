@@ -32,6 +32,7 @@ async fn own(
     page: Page<u64>,
 ) -> Result<axum::Json<Audit>, Refusal> {
     let before = page.after().copied().unwrap_or(u64::MAX);
+    shared.refused_logins.settle().await;
     let entries = shared.store.audit_of(&caller.user, before, page.rows()).await?;
     answer(&page, entries, None)
 }
@@ -43,6 +44,7 @@ async fn all(
     page: Page<u64>,
 ) -> Result<axum::Json<Audit>, Refusal> {
     let before = page.after().copied().unwrap_or(u64::MAX);
+    shared.refused_logins.settle().await;
     let entries = shared.store.audit_before(before, page.rows()).await?;
     let head = shared.store.audit_head().await?;
     let signed = shared.tokens.sign_audit_head(&head, now())?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::Code;
-use api::bounds::{FORM_BODY_BYTES, JSON_BODY_BYTES, TOKEN_BYTES};
+use api::bounds::{FORM_BODY_BYTES, JSON_BODY_BYTES, OPEN_BODY_BYTES, TOKEN_BYTES};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
@@ -29,6 +29,9 @@ const USED_EVERY: u64 = 300;
 
 /// A JSON body of at most `LIMIT` bytes.
 pub(crate) struct Json<T, const LIMIT: usize = JSON_BODY_BYTES>(pub(crate) T);
+
+/// The JSON body of a route that anybody may call: many of them at once are little memory.
+pub(crate) type OpenJson<T> = Json<T, OPEN_BODY_BYTES>;
 
 impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<Arc<Shared>> for Json<T, LIMIT> {
     type Rejection = Refusal;

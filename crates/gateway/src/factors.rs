@@ -58,7 +58,7 @@ pub(crate) async fn check(
         None => Err(Refusal::new(Code::SecondFactorRequired, "send one of the account's second factors too")
             .factors(names_of(factors))),
         Some(presented) => {
-            count(shared, user).await?;
+            count_factor(shared, user, &presented).await?;
             judge(shared, user, factors, presented).await?;
             shared.store.factor_right(user).await?;
             Ok(())
@@ -82,7 +82,7 @@ pub(crate) async fn prove(shared: &Shared, caller: &Caller, proof: Proof) -> Res
         }
         (None, Some(presented)) => {
             let factors = shared.store.factors(&caller.user).await?;
-            count(shared, &caller.user).await?;
+            count_factor(shared, &caller.user, &presented).await?;
             judge(shared, &caller.user, factors, presented).await?;
         }
         (None, None) => return Err(needed()),
@@ -101,6 +101,15 @@ fn names_of(factors: store::Factors) -> Vec<String> {
         (factors.recovery_codes > 0, "recovery_code"),
     ];
     there.into_iter().filter(|(there, _)| *there).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Counts an attempt, unless it is a recovery code: those are too long to be guessed, and whoever knows the password must not be able to keep
+/// the owner out of them by wrong codes.
+async fn count_factor(shared: &Shared, user: &UserId, presented: &SecondFactor) -> Result<(), Refusal> {
+    match presented {
+        SecondFactor::RecoveryCode(_) => Ok(()),
+        SecondFactor::Totp(_) | SecondFactor::Passkey(_) => count(shared, user).await,
+    }
 }
 
 /// The attempt counts as wrong until it was right.

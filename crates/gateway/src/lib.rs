@@ -33,6 +33,7 @@ mod page;
 mod precondition;
 mod proxied;
 mod refusal;
+mod refused_logins;
 mod routes;
 mod seen;
 mod session_list;

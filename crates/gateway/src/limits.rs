@@ -112,12 +112,14 @@ impl Shared {
         Ok(Attempt { bucket, tried })
     }
 
-    /// The password was wrong. The same wrong one again is no further attempt: it tells a guesser nothing, and a forgotten client sends it for ever.
-    pub(crate) async fn was_wrong(&self, attempt: &Attempt) -> Result<(), Refusal> {
-        if attempt.bucket.is_some() && self.limits.repeats(attempt) {
+    /// The password was wrong; whether it was known to be. The same wrong one again is no further attempt: it tells a guesser nothing, and a
+    /// forgotten client sends it for ever.
+    pub(crate) async fn was_wrong(&self, attempt: &Attempt) -> Result<bool, Refusal> {
+        let repeated = attempt.bucket.is_some() && self.limits.repeats(attempt);
+        if repeated {
             self.store.uncount(attempt.bucket()).await?;
         }
-        Ok(())
+        Ok(repeated)
     }
 
     /// Counts a sign-up.
@@ -143,7 +145,9 @@ impl Shared {
             None => None,
         };
         let certificate = known.map_or(&[][..], |certificate| certificate.as_bytes());
-        let mark = self.marks.of(&self.store, "account", &[name.as_str().as_bytes(), certificate]).await?;
+        // Not the day's key, which would end every pause at midnight.
+        let whose = [name.as_str().as_bytes(), b"\0", certificate].concat();
+        let mark = self.sealing.mark(b"account", &whose);
         Ok(format!("account {mark}"))
     }
 

@@ -17,13 +17,13 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use names::Digest;
 use serde::{Deserialize, Serialize};
-use store::{Role, User, UserId};
+use store::{Role, SessionId, StoreError, User, UserId};
 use subtle::ConstantTimeEq;
+use tokio::sync::SemaphorePermit;
 
 use crate::certificate::Peer;
-use crate::extract::{Caller, Json};
+use crate::extract::{Caller, Json, OpenJson};
 use crate::factors::prove;
 use crate::refusal::Refusal;
 use crate::routes::Routes;
@@ -57,9 +57,16 @@ struct Kept {
     provider: String,
     ends_at: u64,
     /// The account that is to be linked, whose owner has proved it; none at a sign-in.
-    link: Option<String>,
+    link: Option<Link>,
     #[serde(flatten)]
     started: Started,
+}
+
+/// A link is finished by the session that began it, or not at all: it dies with a change of the password (as CVE-2026-40934 of device codes).
+#[derive(Serialize, Deserialize)]
+struct Link {
+    user: String,
+    session: String,
 }
 
 impl From<SignInError> for Refusal {
@@ -100,19 +107,20 @@ async fn link(
 ) -> Result<Response, Refusal> {
     let provider = find(&shared, path)?;
     prove(&shared, &caller, proof).await?;
-    begin(&shared, provider, Some(caller.user)).await
+    let link = Link { user: caller.user.to_string(), session: caller.session.to_string() };
+    begin(&shared, provider, Some(link)).await
 }
 
-async fn begin(shared: &Shared, provider: &Provider, link: Option<UserId>) -> Result<Response, Refusal> {
-    let _turn =
-        shared.outward.try_acquire().map_err(|_| Refusal::new(Code::Busy, "too many sign-ins at once"))?;
+/// Each provider has places of its own: one that hangs takes none of the others'.
+fn turn<'s>(shared: &'s Shared, provider: &Provider) -> Result<SemaphorePermit<'s>, Refusal> {
+    let busy = || Refusal::new(Code::Busy, "too many sign-ins at once");
+    shared.outward.get(provider.id()).ok_or_else(busy)?.try_acquire().map_err(|_| busy())
+}
+
+async fn begin(shared: &Shared, provider: &Provider, link: Option<Link>) -> Result<Response, Refusal> {
+    let _turn = turn(shared, provider)?;
     let (authorization_url, started) = provider.start(&redirect_uri(shared, provider)).await?;
-    let kept = Kept {
-        provider: provider.id().into(),
-        ends_at: now().saturating_add(LIFE),
-        link: link.map(|user| user.to_string()),
-        started,
-    };
+    let kept = Kept { provider: provider.id().into(), ends_at: now().saturating_add(LIFE), link, started };
     let json = serde_json::to_vec(&kept).map_err(Refusal::internal)?;
     let sealed = shared.sealing.seal(CONTEXT, &json).map_err(Refusal::internal)?;
     let cookie = format!("{COOKIE_NAME}={sealed}; Max-Age={LIFE}; {COOKIE_RULES}");
@@ -126,19 +134,24 @@ async fn finish(
     seen: Seen,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    Json(back): Json<SignInReturn>,
+    Json(back): OpenJson<SignInReturn>,
 ) -> Result<Response, Refusal> {
     let provider = find(&shared, path)?;
     let kept = kept(&shared, &headers, provider, &back)?;
-    let _turn =
-        shared.outward.try_acquire().map_err(|_| Refusal::new(Code::Busy, "too many sign-ins at once"))?;
+    let _turn = turn(&shared, provider)?;
     let redirect_uri = redirect_uri(&shared, provider);
     let identity = provider.finish(&back.code, &redirect_uri, &kept.started, now()).await?;
-    let user = account(&shared, provider, &identity, kept.link.as_deref(), &seen).await?;
+    let (user, proof) = match kept.link {
+        Some(link) => {
+            let (user, session) = link_to(&shared, provider, &identity, &link, &seen).await?;
+            (user, Some(session))
+        }
+        None => (account(&shared, provider, &identity, &seen).await?, None),
+    };
+    let proof = proof.as_ref().map_or(store::Proof::Provider, store::Proof::Session);
     let cnf = peer.certificate().map(|certificate| certificate.thumbprint);
     // GHSA-3rw9-wmc8-8948: we keep no refresh token of the provider, so its word ends our session too.
-    let tokens: Tokens =
-        sessions::open(&shared, &user, store::Proof::Provider, &seen, cnf, identity.expires_at()).await?;
+    let tokens: Tokens = sessions::open(&shared, &user, proof, &seen, cnf, identity.expires_at()).await?;
     with_cookie(axum::Json(tokens), &format!("{COOKIE_NAME}=; Max-Age=0; {COOKIE_RULES}"))
 }
 
@@ -167,33 +180,46 @@ fn kept(
     Ok(kept)
 }
 
+/// Lets the provider's account open the one of the session that asked for it; both.
+async fn link_to(
+    shared: &Shared,
+    provider: &Provider,
+    identity: &Identity,
+    link: &Link,
+    seen: &Seen,
+) -> Result<(User, SessionId), Refusal> {
+    let ended = || Refusal::new(Code::SessionRevoked, "the session that began this has ended: log in again");
+    let user: UserId = link.user.parse().map_err(|_| ended())?;
+    let session: SessionId = link.session.parse().map_err(|_| ended())?;
+    let event = seen.done(&user, "identity.link", provider.id());
+    let whose = (&user, &session);
+    match shared.store.link_identity(whose, identity.issuer(), identity.subject(), event).await {
+        Ok(true) => {}
+        Ok(false) => return Err(Refusal::new(Code::IdentityTaken, "this sign-in opens another account")),
+        Err(StoreError::WrongState) => return Err(ended()),
+        Err(error) => return Err(error.into()),
+    }
+    let user = shared.store.user(&user).await?.ok_or_else(ended)?;
+    Ok((user, session))
+}
+
 /// Whose account it is: by issuer and subject alone.
 async fn account(
     shared: &Shared,
     provider: &Provider,
     identity: &Identity,
-    link: Option<&str>,
     seen: &Seen,
 ) -> Result<User, Refusal> {
     let gone = || Refusal::new(Code::IdentityUnknown, "no account here belongs to this sign-in");
     let (issuer, subject) = (identity.issuer(), identity.subject());
-    if let Some(link) = link {
-        let id: UserId = link.parse().map_err(|_| gone())?;
-        let event = seen.done(&id, "identity.link", provider.id());
-        if !shared.store.link_identity(&id, issuer, subject, event).await? {
-            return Err(Refusal::new(Code::IdentityTaken, "this sign-in opens another account"));
-        }
-        return shared.store.user(&id).await?.ok_or_else(gone);
-    }
     if let Some(id) = shared.store.identity_owner(issuer, subject).await? {
         return shared.store.user(&id).await?.ok_or_else(gone);
     }
     if !provider.signs_up() {
         return Err(gone());
     }
-    // A name that says nothing of who it is and that nobody can choose, and a password that nobody knows.
-    let mark = Digest::of_parts(&[issuer.as_bytes(), b"\0", subject.as_bytes()]).to_string();
-    let name = format!("{}-{}", provider.id(), mark.get(..16).unwrap_or_default());
+    // A name that says nothing of who it is and that nobody can take before, and a password that nobody knows.
+    let name = format!("{}-{}", provider.id(), names::hex(&random::<8>()?));
     let nobody = Secret::new(names::hex(&random::<32>()?));
     let password_hash = shared.hasher.hash_new(nobody, &name).await?;
     let id = UserId::from_bytes(random()?);

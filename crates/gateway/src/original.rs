@@ -21,7 +21,7 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::certificate::Peer;
-use crate::extract::{Caller, Json};
+use crate::extract::{Caller, Json, OpenJson};
 use crate::refusal::Refusal;
 use crate::routes::Routes;
 use crate::seen::Seen;
@@ -41,7 +41,11 @@ fn credentials(username: String, password: Secret) -> Credentials {
 }
 
 /// `POST /signup`
-async fn sign_up(state: State<Arc<Shared>>, seen: Seen, Json(who): Json<Who>) -> Result<Response, Refusal> {
+async fn sign_up(
+    state: State<Arc<Shared>>,
+    seen: Seen,
+    Json(who): OpenJson<Who>,
+) -> Result<Response, Refusal> {
     match users::sign_up(state, seen, Json(credentials(who.username, who.password))).await {
         Ok(_) => {
             let answer = SignedUp { success: true, message: "Signed up successfully".into() };
@@ -69,7 +73,7 @@ async fn log_in(
     }
     let (mut parts, body) = request.into_parts();
     let request = Request::from_parts(parts.clone(), body);
-    let Json(login) = Json::<Login>::from_request(request, &shared).await?;
+    let Json(login) = OpenJson::<Login>::from_request(request, &shared).await?;
     let nonce = login.nonce.as_deref().map(nonce).transpose()?;
     let state = State(Arc::clone(&shared));
     let tokens =

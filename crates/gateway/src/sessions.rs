@@ -18,7 +18,7 @@ use server::telemetry::chain;
 use store::{NewSession, Proof, Rotation, SessionId, StoreError, UserId};
 
 use crate::certificate::Peer;
-use crate::extract::Json;
+use crate::extract::{Json, OpenJson};
 use crate::factors;
 use crate::names::AccountName;
 use crate::refusal::Refusal;
@@ -45,7 +45,7 @@ pub(crate) async fn log_in(
     State(shared): State<Arc<Shared>>,
     peer: Peer,
     seen: Seen,
-    Json(credentials): Json<Credentials>,
+    Json(credentials): OpenJson<Credentials>,
 ) -> Result<axum::Json<Tokens>, Refusal> {
     let wrong = || Refusal::new(Code::BadCredentials, "wrong name or password");
     let name = credentials.name.parse::<AccountName>().ok();
@@ -64,20 +64,22 @@ pub(crate) async fn log_in(
         Checked::Right => None,
         Checked::RightAndStale(hash) => Some(hash),
         Checked::Wrong => {
-            shared.was_wrong(&attempt).await?;
-            refused(&shared, &seen, user.as_ref(), Code::BadCredentials).await?;
+            // A repeat is noted no more than it is counted: a forgotten client sends it for ever.
+            if !shared.was_wrong(&attempt).await? {
+                refused(&shared, &seen, user.as_ref(), Code::BadCredentials);
+            }
             return Err(wrong());
         }
     };
     let user = user.ok_or_else(wrong)?;
     if user.disabled_at.is_some() {
-        refused(&shared, &seen, Some(&user), Code::AccountDisabled).await?;
+        refused(&shared, &seen, Some(&user), Code::AccountDisabled);
         return Err(Refusal::new(Code::AccountDisabled, "ask the operator"));
     }
     if let Err(refusal) = factors::check(&shared, &user.id, credentials.second_factor).await {
         // The password was right; second factors are counted by themselves.
         shared.store.forgive(attempt.bucket()).await?;
-        refused(&shared, &seen, Some(&user), refusal.code()).await?;
+        refused(&shared, &seen, Some(&user), refusal.code());
         return Err(refusal);
     }
     let proof = Proof::Password {
@@ -89,17 +91,11 @@ pub(crate) async fn log_in(
 }
 
 /// Notes in the audit log that a login to an account was refused; names that nobody has leave nothing there, so that it can't be filled with them.
-async fn refused(
-    shared: &Shared,
-    seen: &Seen,
-    user: Option<&store::User>,
-    code: Code,
-) -> Result<(), Refusal> {
+fn refused(shared: &Shared, seen: &Seen, user: Option<&store::User>, code: Code) {
     if let Some(user) = user {
         let subject = user.id.to_string();
-        shared.store.audit(seen.event(None, "session.open", &subject, code.as_str())).await?;
+        shared.refused_logins.note(seen.event(None, "session.open", &subject, code.as_str()));
     }
-    Ok(())
 }
 
 /// A new session of somebody who has proved to be this user, with its first tokens. It ends at `no_later_than` at the latest (unix seconds).
@@ -138,7 +134,7 @@ pub(crate) async fn open(
 pub(crate) async fn refresh(
     State(shared): State<Arc<Shared>>,
     peer: Peer,
-    Json(request): Json<Refresh>,
+    Json(request): OpenJson<Refresh>,
 ) -> Result<axum::Json<Tokens>, Refusal> {
     let presented = request.refresh_token.expose();
     if presented.len() > TOKEN_BYTES {

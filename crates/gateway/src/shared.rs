@@ -1,5 +1,6 @@
 //! What all routes share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +18,7 @@ use crate::key_ring::{KeyRing, MakeTokenKey};
 use crate::licenses::LicenseSigner;
 use crate::limits::Limits;
 use crate::marks::Marks;
+use crate::refused_logins::RefusedLogins;
 use crate::stages::Stages;
 use crate::timeouts::Timeouts;
 use crate::tokens::Tokens;
@@ -27,7 +29,7 @@ use crate::{Config, Lives, Origin};
 const SERVICE: &str = "sealwright";
 /// Uploads that are written at one time.
 const UPLOADS: usize = 16;
-/// Requests to other providers at one time.
+/// Requests to each other provider at one time.
 const OUTWARD: usize = 16;
 
 /// What all routes share.
@@ -39,10 +41,11 @@ pub(crate) struct Shared {
     pub(crate) sealing: SealingKey,
     pub(crate) origin: Origin,
     pub(crate) providers: Vec<::oidc::Provider>,
-    /// Requests to those that are under way.
-    pub(crate) outward: Semaphore,
+    /// Places for requests to those, by provider.
+    pub(crate) outward: HashMap<String, Semaphore>,
     pub(crate) limits: Limits,
     pub(crate) marks: Marks,
+    pub(crate) refused_logins: RefusedLogins,
     pub(crate) tokens: Tokens,
     pub(crate) controller: Controller,
     pub(crate) stages: Stages,
@@ -79,8 +82,11 @@ impl Shared {
             SealingKey::open_or_make(&config.factors.key_file).context("key file of second factors")?;
         let licenses = LicenseSigner::open(&config.license_key, &store).await?;
         let providers = config.factors.providers.into_iter().map(::oidc::Provider::new);
-        let providers = providers.collect::<Result<_, _>>().context("providers of sign-ins")?;
+        let providers = providers.collect::<Result<Vec<_>, _>>().context("providers of sign-ins")?;
+        let outward = providers.iter().map(|provider| (provider.id().to_owned(), Semaphore::new(OUTWARD)));
+        let outward = outward.collect();
         let witness = Witness::new(&config.edge)?;
+        let refused_logins = RefusedLogins::start(store.clone(), &tasks);
         Ok(Self {
             store,
             blobs,
@@ -89,9 +95,10 @@ impl Shared {
             sealing,
             origin,
             providers,
-            outward: Semaphore::new(OUTWARD),
+            outward,
             limits,
             marks: Marks::default(),
+            refused_logins,
             tokens,
             controller: Controller::new(&config.controller),
             stages: Stages::default(),

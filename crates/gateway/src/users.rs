@@ -11,7 +11,7 @@ use passwords::{Checked, Stored};
 use store::{NewPassword, Role, StoreError, UserId};
 
 use crate::certificate::Peer;
-use crate::extract::{Caller, Json};
+use crate::extract::{Caller, Json, OpenJson};
 use crate::names::AccountName;
 use crate::refusal::Refusal;
 use crate::routes::Routes;
@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Routes {
 pub(crate) async fn sign_up(
     State(shared): State<Arc<Shared>>,
     seen: Seen,
-    Json(credentials): Json<Credentials>,
+    Json(credentials): OpenJson<Credentials>,
 ) -> Result<(StatusCode, axum::Json<User>), Refusal> {
     if credentials.second_factor.is_some() {
         return Err(Refusal::new(Code::Malformed, "a new account has no second factor"));

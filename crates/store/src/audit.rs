@@ -10,13 +10,23 @@ use crate::{Store, StoreError, UserId};
 const PRUNED_AT_ONCE: u32 = 10_000;
 
 impl Store {
-    /// Appends what happened outside of any other change, such as a refused login.
+    /// Appends what happened outside of any other change.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn audit(&self, event: Event) -> Result<(), StoreError> {
+        self.audit_all(vec![event]).await
+    }
+
+    /// The same of some events, such as refused log-ins: all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn audit_all(&self, events: Vec<Event>) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        append(&mut transaction, event).await?;
+        for event in events {
+            append(&mut transaction, event).await?;
+        }
         transaction.commit().await
     }
 

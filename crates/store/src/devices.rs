@@ -198,6 +198,14 @@ impl Store {
         cnf: Option<&Digest>,
         now: u64,
     ) -> Result<Poll, StoreError> {
+        // Anybody can make up codes: they do not get as far as the one writer.
+        let known = sqlx::query("SELECT 1 FROM device_codes WHERE device_hash = $1")
+            .bind(device_code.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        if known.is_none() {
+            return Ok(Poll::Unknown);
+        }
         let mut transaction = self.write().await?;
         let row = sqlx::query("SELECT * FROM device_codes WHERE device_hash = $1")
             .bind(device_code.to_string())

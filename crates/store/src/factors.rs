@@ -84,7 +84,8 @@ impl Store {
             .await?;
         if let Some(row) = row {
             let (failures, last_at) = (unsigned(&row, "failures")?, unsigned(&row, "last_at")?);
-            let until = last_at.saturating_add(wait_after(failures));
+            // Written while the clock was ahead: no wait is longer than its own length.
+            let until = last_at.min(now).saturating_add(wait_after(failures));
             if now < until {
                 return Ok(Attempt::Blocked { until });
             }

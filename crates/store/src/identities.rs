@@ -4,7 +4,7 @@ use audit::Event;
 use sqlx::Row;
 
 use crate::database::{parsed, signed, unsigned};
-use crate::{Store, StoreError, User, UserId};
+use crate::{SessionId, Store, StoreError, User, UserId};
 
 /// An account at another provider that opens an account here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,19 +29,20 @@ impl Store {
         row.map(|row| parsed(&row, "user_id")).transpose()
     }
 
-    /// Lets the pair open the account; `false` when it opens another one.
+    /// Lets the pair open the account, for the session that asked for it; `false` when it opens another one.
     ///
     /// # Errors
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    /// [`StoreError::WrongState`] when the session has ended meanwhile, as after a change of the password.
     pub async fn link_identity(
         &self,
-        user: &UserId,
+        (user, session): (&UserId, &SessionId),
         issuer: &str,
         subject: &str,
         event: Event,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         let at = event.at;
+        crate::sessions::hold(&mut transaction, session, user, at).await?;
         let done = sqlx::query(
             "INSERT INTO identities (issuer, subject, user_id, created_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (issuer, subject) DO NOTHING",

@@ -156,8 +156,9 @@ pub(crate) async fn forgive(transaction: &mut Write, bucket: &str) -> Result<(),
 /// A token bucket in one number: when it will be full again.
 async fn take(transaction: &mut Write, bucket: &str, rate: Rate, now: u64) -> Result<u64, StoreError> {
     let (until, _, _) = look(transaction, bucket).await?;
-    let until = until.max(now).saturating_add(rate.every);
     let full = now.saturating_add(rate.every.saturating_mul(u64::from(rate.burst)));
+    // Written while the clock was ahead: nothing is further away than a whole bucket.
+    let until = until.clamp(now, full).saturating_add(rate.every);
     if until > full {
         return Ok(until - full);
     }
@@ -167,6 +168,8 @@ async fn take(transaction: &mut Write, bucket: &str, rate: Rate, now: u64) -> Re
 
 async fn count(transaction: &mut Write, bucket: &str, lockout: Lockout, now: u64) -> Result<u64, StoreError> {
     let (until, failures, expires_at) = look(transaction, bucket).await?;
+    // Written while the clock was ahead: nothing is further away than the longest pause.
+    let until = until.min(now.saturating_add(lockout.longest.saturating_mul(1000)));
     if until > now {
         return Ok(until - now);
     }

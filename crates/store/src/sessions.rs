@@ -143,14 +143,7 @@ impl Store {
                 crate::limits::forgive(&mut transaction, bucket).await?;
             }
             Proof::Session(other) => {
-                sqlx::query(
-                    "SELECT id FROM sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2",
-                )
-                .bind(other.to_string())
-                .bind(signed(session.created_at))
-                .fetch_optional(&mut *transaction)
-                .await?
-                .ok_or(StoreError::WrongState)?;
+                hold(&mut transaction, other, &session.user, session.created_at).await?;
             }
             Proof::Passkey | Proof::Provider => {}
         }
@@ -189,6 +182,17 @@ impl Store {
         cnf: Option<&Digest>,
         now: u64,
     ) -> Result<Rotation, StoreError> {
+        // Anybody can make up tokens: they do not get as far as the one writer.
+        let known = sqlx::query(
+            "SELECT 1 FROM sessions WHERE refresh_hash = $1
+             UNION ALL SELECT 1 FROM spent_refresh_tokens WHERE refresh_hash = $1",
+        )
+        .bind(old.to_string())
+        .fetch_optional(self.readers())
+        .await?;
+        if known.is_none() {
+            return Ok(Rotation::Unknown);
+        }
         let mut transaction = self.write().await?;
         let row = sqlx::query(
             "SELECT s.*, u.disabled_at FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.refresh_hash = $1",
@@ -253,6 +257,26 @@ impl Store {
         transaction.commit().await?;
         Ok(done.rows_affected())
     }
+}
+
+/// A session that holds at this moment, of an account that is not disabled.
+pub(crate) async fn hold(
+    transaction: &mut Write,
+    session: &SessionId,
+    user: &UserId,
+    now: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3 AND u.disabled_at IS NULL",
+    )
+    .bind(session.to_string())
+    .bind(user.to_string())
+    .bind(signed(now))
+    .fetch_optional(&mut **transaction)
+    .await?
+    .map(drop)
+    .ok_or(StoreError::WrongState)
 }
 
 async fn insert(transaction: &mut Write, session: &NewSession) -> Result<(), StoreError> {

@@ -63,6 +63,8 @@ on_both_databases! {
     pauses_double_up_to_a_longest_and_are_forgiven,
     parallel_attempts_are_no_more_than_the_limit,
     an_address_is_refilled_at_its_rate,
+    a_clock_that_is_set_back_locks_nobody_out_for_longer,
+    another_providers_account_is_linked_by_a_session_that_holds_or_not_at_all,
     limits_that_are_over_are_pruned,
     a_new_password_ends_every_other_session_and_its_refresh_token,
     a_login_with_the_password_of_a_moment_ago_opens_nothing,
@@ -131,6 +133,43 @@ async fn an_address_is_refilled_at_its_rate(database: Database) {
     // An account is not counted when its address has to wait.
     let both = store.admit(Some(("a", rate)), Some(("account", LOCKOUT)), 12_500).await.unwrap();
     assert_eq!(both, Admission::Wait(2));
+}
+
+/// An hour ahead, then right again.
+async fn a_clock_that_is_set_back_locks_nobody_out_for_longer(database: Database) {
+    let store = open(&database).await;
+    let (now, ahead) = (1_000_000, 1_000_000 + 3_600_000);
+    let rate = Rate { burst: 3, every: 2_000 };
+    for _ in 0..8 {
+        store.admit(Some(("a", rate)), None, ahead).await.unwrap();
+        store.admit(None, Some(("b", LOCKOUT)), ahead).await.unwrap();
+    }
+    assert_eq!(store.admit(Some(("a", rate)), None, now).await.unwrap(), Admission::Wait(2));
+    assert_eq!(store.admit(Some(("a", rate)), None, now + 2_000).await.unwrap(), Admission::Admitted);
+    let longest = LOCKOUT.longest;
+    assert_eq!(store.admit(None, Some(("b", LOCKOUT)), now).await.unwrap(), Admission::Wait(longest));
+    assert_eq!(
+        store.admit(None, Some(("b", LOCKOUT)), ahead + longest * 1000).await.unwrap(),
+        Admission::Admitted
+    );
+}
+
+/// As CVE-2026-40934 of device codes: what a stolen session has begun ends with the change of the password.
+async fn another_providers_account_is_linked_by_a_session_that_holds_or_not_at_all(database: Database) {
+    let store = with_alice(&database).await;
+    store.open_session(&session(1), password(HASH), event("session.open")).await.unwrap();
+    store.open_session(&session(2), password(HASH), event("session.open")).await.unwrap();
+    let link = async |user: UserId, number, subject: &str| {
+        let session = SessionId::from_bytes([number; 16]);
+        store.link_identity((&user, &session), "https://id.example", subject, event("identity.link")).await
+    };
+    assert!(link(ALICE, 1, "one").await.unwrap());
+    store.end_session(&ALICE, &SessionId::from_bytes([1; 16]), 12, event("session.end")).await.unwrap();
+    assert!(matches!(link(ALICE, 1, "two").await, Err(StoreError::WrongState)));
+    assert!(matches!(link(UserId::from_bytes([2; 16]), 2, "two").await, Err(StoreError::WrongState)));
+    store.disable_user(&ALICE, 13, event("user.disable")).await.unwrap();
+    assert!(matches!(link(ALICE, 2, "two").await, Err(StoreError::WrongState)));
+    assert_eq!(store.identities(&ALICE).await.unwrap().len(), 1);
 }
 
 async fn limits_that_are_over_are_pruned(database: Database) {

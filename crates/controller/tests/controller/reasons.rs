@@ -124,7 +124,7 @@ async fn a_manifest_that_was_edited_in_the_database_is_not_started() {
             owner: UserId::from_bytes([1; 16]),
             created_at: 1,
         };
-        store.publish_app(&app).await.unwrap();
+        store.publish_app(&app, store::Event::default()).await.unwrap();
         edited.push(another(&store, version.as_bytes()[0], app.digest).await);
     }
     start_with(&world, |_| ()).await;

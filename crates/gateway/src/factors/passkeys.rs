@@ -21,7 +21,7 @@ use store::{AddedPasskey, PasskeyUse, UserId};
 
 use super::prove;
 use crate::certificate::Peer;
-use crate::extract::{Caller, Json};
+use crate::extract::{Caller, Json, OpenJson};
 use crate::refusal::Refusal;
 use crate::seen::Seen;
 use crate::sessions;
@@ -165,7 +165,7 @@ pub(super) async fn sign_in(
     State(shared): State<Arc<Shared>>,
     peer: Peer,
     seen: Seen,
-    Json(request): Json<PasskeySignIn>,
+    Json(request): OpenJson<PasskeySignIn>,
 ) -> Result<axum::Json<Tokens>, Refusal> {
     let refused = || {
         Refusal::new(Code::PasskeyRefused, "the passkey is not known here, or its answer is not acceptable")

@@ -30,8 +30,8 @@ mod redaction;
 mod rig;
 mod second_factors;
 mod sessions;
-mod streams;
 mod strategies;
+mod streams;
 mod tokens;
 
 /// The same tests run on PostgreSQL by on_postgres.rs.

@@ -30,8 +30,8 @@ mod redaction;
 mod rig;
 mod second_factors;
 mod sessions;
-mod streams;
 mod strategies;
+mod streams;
 mod tokens;
 
 const DATABASE: fixtures::Kind = fixtures::Kind::Postgres;

@@ -152,6 +152,22 @@ async fn a_right_code_begins_the_count_anew() {
     }
 }
 
+/// Whoever knows the password can be wrong often enough to close the door to codes; the owner's recovery codes are another door.
+#[tokio::test]
+async fn wrong_codes_do_not_keep_the_owner_from_a_recovery_code() {
+    let rig = rig().await;
+    let session = rig.user("alice", None).await;
+    let secret = add_app(&session).await;
+    let codes = recovery_codes(&session).await;
+    for _ in 0..7 {
+        log_in(&rig, json!({"totp": "000000"})).await;
+    }
+    log_in(&rig, present(&secret)).await.refused("too_many_attempts");
+    log_in(&rig, json!({"recovery_code": "wrong-wrong-wrong"})).await.refused("second_factor_invalid");
+    log_in(&rig, json!({"recovery_code": codes[0]})).await.expect(StatusCode::OK);
+    log_in(&rig, present(&secret)).await.expect(StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a_recovery_code_works_once_however_it_is_typed() {
     let rig = rig().await;
