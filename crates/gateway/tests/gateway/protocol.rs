@@ -113,7 +113,8 @@ async fn a_name_of_ten_megabytes_is_in_no_line_of_the_log() {
     rig.send(None, get(&format!("/v1/enclaves/{}", "y".repeat(8000)), None)).await.refused("token_missing");
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(log.matches("refused").count() >= 7, "{log}");
-    let ours = log.lines().filter(|line| line.contains("gateway"));
+    // The database's driver has longer ones, with its statements.
+    let ours = log.lines().filter(|line| line.contains(" gateway::"));
     let longest = ours.map(str::len).max().unwrap_or_default();
     assert!((1..=1024).contains(&longest), "{longest}");
     assert!(!log.contains(&"x".repeat(65)));
