@@ -84,9 +84,9 @@ impl Store {
             .await?;
         if let Some(row) = row {
             let (failures, last_at) = (unsigned(&row, "failures")?, unsigned(&row, "last_at")?);
-            // Written while the clock was ahead: no wait is longer than its own length.
-            let until = last_at.min(now).saturating_add(wait_after(failures));
-            if now < until {
+            let until = last_at.saturating_add(wait_after(failures));
+            // What is later than now was written while the clock was ahead.
+            if now < until && last_at <= now {
                 return Ok(Attempt::Blocked { until });
             }
         }

@@ -157,8 +157,8 @@ pub(crate) async fn forgive(transaction: &mut Write, bucket: &str) -> Result<(),
 async fn take(transaction: &mut Write, bucket: &str, rate: Rate, now: u64) -> Result<u64, StoreError> {
     let (until, _, _) = look(transaction, bucket).await?;
     let full = now.saturating_add(rate.every.saturating_mul(u64::from(rate.burst)));
-    // Written while the clock was ahead: nothing is further away than a whole bucket.
-    let until = until.clamp(now, full).saturating_add(rate.every);
+    // Nothing is further away than a whole bucket: what is was written while the clock was ahead.
+    let until = if until > full { now } else { until.max(now) }.saturating_add(rate.every);
     if until > full {
         return Ok(until - full);
     }
@@ -168,9 +168,9 @@ async fn take(transaction: &mut Write, bucket: &str, rate: Rate, now: u64) -> Re
 
 async fn count(transaction: &mut Write, bucket: &str, lockout: Lockout, now: u64) -> Result<u64, StoreError> {
     let (until, failures, expires_at) = look(transaction, bucket).await?;
-    // Written while the clock was ahead: nothing is further away than the longest pause.
-    let until = until.min(now.saturating_add(lockout.longest.saturating_mul(1000)));
-    if until > now {
+    // Nothing is further away than the longest pause: what is was written while the clock was ahead.
+    let longest = now.saturating_add(lockout.longest.saturating_mul(1000));
+    if until > now && until <= longest {
         return Ok(until - now);
     }
     let forgotten = expires_at <= now / 1000;

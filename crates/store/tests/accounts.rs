@@ -144,14 +144,13 @@ async fn a_clock_that_is_set_back_locks_nobody_out_for_longer(database: Database
         store.admit(Some(("a", rate)), None, ahead).await.unwrap();
         store.admit(None, Some(("b", LOCKOUT)), ahead).await.unwrap();
     }
+    for _ in 0..3 {
+        assert_eq!(store.admit(Some(("a", rate)), None, now).await.unwrap(), Admission::Admitted);
+    }
     assert_eq!(store.admit(Some(("a", rate)), None, now).await.unwrap(), Admission::Wait(2));
-    assert_eq!(store.admit(Some(("a", rate)), None, now + 2_000).await.unwrap(), Admission::Admitted);
-    let longest = LOCKOUT.longest;
-    assert_eq!(store.admit(None, Some(("b", LOCKOUT)), now).await.unwrap(), Admission::Wait(longest));
-    assert_eq!(
-        store.admit(None, Some(("b", LOCKOUT)), ahead + longest * 1000).await.unwrap(),
-        Admission::Admitted
-    );
+    // The failures still count: one more, and the pause is that of so many.
+    assert_eq!(store.admit(None, Some(("b", LOCKOUT)), now).await.unwrap(), Admission::Admitted);
+    assert!(matches!(store.admit(None, Some(("b", LOCKOUT)), now).await.unwrap(), Admission::Wait(60..=120)));
 }
 
 /// As CVE-2026-40934 of device codes: what a stolen session has begun ends with the change of the password.

@@ -90,7 +90,8 @@ async fn odd_sign_ups_are_refused_and_the_service_lives_on() {
         (json!({"name": "a\u{0}", "password": PASSWORD}), "invalid_name"),
         (json!({"name": "\u{212a}arl", "password": PASSWORD}), "invalid_name"),
         (json!({"name": "x".repeat(65), "password": PASSWORD}), "invalid_name"),
-        (json!({"name": "x".repeat(900_000), "password": PASSWORD}), "invalid_name"),
+        (json!({"name": "x".repeat(16_000), "password": PASSWORD}), "invalid_name"),
+        (json!({"name": "x".repeat(900_000), "password": PASSWORD}), "too_large"),
     ] {
         rig.post("/v1/users", body).await.refused(code);
     }

@@ -140,7 +140,8 @@ async fn a_genuine_keys_certificate_with_a_forged_quote_is_refused() {
     });
     forged.ak_public = evidence::Bytes(genuine.enclave_key.public().as_bytes().to_vec());
     forged.ak_chain = genuine.chain.iter().cloned().map(evidence::Bytes).collect();
-    assert_eq!(enclave.ask(&forged).await, "quote_signature");
+    // The quote says below which key of which hierarchy its signer is: not the genuine one.
+    assert_eq!(enclave.ask(&forged).await, "ak_hierarchy");
     // With the key that did sign it, the genuine key's certificate and name are somebody else's.
     let mut statement = enclave.statement(enclave.world.signer.new_challenge().unwrap());
     statement.ak_name = forger.enclave_key.name().as_bytes().try_into().unwrap();
