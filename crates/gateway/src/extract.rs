@@ -19,6 +19,7 @@ use store::{Role, SessionId, UserId};
 use crate::certificate::{ClientCertificate, Peer};
 use crate::refusal::Refusal;
 use crate::shared::{Shared, now};
+use crate::tokens::LastToken;
 
 mod page;
 
@@ -161,7 +162,8 @@ impl FromRequestParts<Arc<Shared>> for Caller {
         let peer = Peer::from_request_parts(parts, shared).await?;
         let token = bearer(&parts.headers)?;
         let thumbprint = peer.certificate().map(|certificate| &certificate.thumbprint);
-        let (user, session) = shared.tokens.verify(&shared.store, token, thumbprint, now()).await?;
+        let last = parts.extensions.get::<LastToken>().cloned().unwrap_or_default();
+        let (user, session) = shared.tokens.verify(&shared.store, token, thumbprint, &last, now()).await?;
         let ended = || Refusal::new(Code::SessionRevoked, "log in again");
         let live = shared.store.live_session(&session, now()).await?.ok_or_else(ended)?;
         if live.session.user != user {

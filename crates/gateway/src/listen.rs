@@ -20,6 +20,7 @@ use crate::certificate::Peer;
 use crate::door::{Door, Place, Places};
 use crate::extract::Address;
 use crate::proxied::{self, Network};
+use crate::tokens::LastToken;
 
 const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 100;
@@ -141,10 +142,12 @@ async fn answer(
     stopping: impl Future<Output = ()>,
 ) {
     let peer = Peer::of(connection.peer.as_ref());
+    let last = LastToken::default();
     let builder = http(connection.application.as_deref() == Some(ALPN_HTTP2), head);
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(address);
+        request.extensions_mut().insert(last.clone());
         let (under_way, answer) = (place.request(), router.clone().oneshot(request));
         async move { answer.await.map(|answer| answer.map(|body| under_way.until_the_end_of(body))) }
     });

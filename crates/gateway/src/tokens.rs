@@ -1,11 +1,13 @@
 //! Access tokens: signed here, in shape and checks those of `pki::token`.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use ::audit::Head;
 use api::Code;
 use names::{Digest, EnclaveId, Part, TrustDomain, hex};
 use pki::jwk::Jwk;
 use pki::jws::{self, KeyHint};
-use pki::token::{self, AccessClaims, Confirmation, Expected, TokenRefusal};
+use pki::token::{self, AccessClaims, Confirmation, Expected, Signed, TokenRefusal};
 use serde::Serialize;
 use server::telemetry::chain;
 use store::{SessionId, Store, UserId};
@@ -21,6 +23,23 @@ pub(crate) const ENCLAVE_TOKEN_LIFE: u64 = token::ENCLAVE_TOKEN_LIFE;
 
 /// `typ` of a signed end of the audit log: no token has it.
 const AUDIT_HEAD_TYPE: &str = "audit-head+jwt";
+
+/// The last good token of a connection, in the extensions of its requests: a signature check costs more than everything else that a plain request
+/// does, and clients send the same token again and again. Only the signature is remembered: time, audience, binding and key are looked at
+/// each time, and so is the session.
+#[derive(Clone, Default)]
+pub(crate) struct LastToken(Arc<Mutex<Option<Arc<Signed>>>>);
+
+impl LastToken {
+    fn get(&self, token: &str) -> Option<Arc<Signed>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|signed| signed.is(token)).map(Arc::clone)
+    }
+
+    fn set(&self, signed: Signed) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(signed));
+    }
+}
 
 /// What a signed end of the audit log says.
 #[derive(Serialize)]
@@ -106,14 +125,15 @@ impl Tokens {
         store: &Store,
         token: &str,
         certificate: Option<&Digest>,
+        last: &LastToken,
         now: u64,
     ) -> Result<(UserId, SessionId), Refusal> {
-        let claims = match self.claims(token, certificate, now) {
+        let claims = match self.claims(token, certificate, last, now) {
             Err(TokenRefusal::UnknownKey) => {
                 if let Err(error) = self.ring.look_again(store).await {
                     tracing::warn!(error = %chain(&*error), "token keys");
                 }
-                self.claims(token, certificate, now)
+                self.claims(token, certificate, last, now)
             }
             verified => verified,
         };
@@ -127,10 +147,18 @@ impl Tokens {
         &self,
         token: &str,
         certificate: Option<&Digest>,
+        last: &LastToken,
         now: u64,
     ) -> Result<AccessClaims, TokenRefusal> {
+        let (keys, certificate) = (self.ring.set(), certificate.map(Digest::as_bytes));
         let expected = Expected { issuer: &self.issuer, audience: &self.issuer, now };
-        token::verify_session_token(token, &self.ring.set(), &expected, certificate.map(Digest::as_bytes))
+        if let Some(signed) = last.get(token) {
+            return signed.for_gateway(&keys, &expected, certificate).cloned();
+        }
+        let signed = Signed::verify(token, &keys)?;
+        let claims = signed.for_gateway(&keys, &expected, certificate)?.clone();
+        last.set(signed);
+        Ok(claims)
     }
 
     fn claims_for(

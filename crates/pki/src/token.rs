@@ -167,6 +167,57 @@ pub fn issue(claims: &AccessClaims, key: &dyn SigningKey) -> Result<String, JwsE
     jws::sign(TOKEN_TYPE, &KeyHint::Id(jwk.id().into()), claims, key)
 }
 
+/// A token whose signature was right, with what it says. Made only by [`Signed::verify`].
+///
+/// For readers that see the same token again and again: its signature need not be checked twice, everything else is, each time.
+/// No Debug: whoever has a token that is bound to nothing can use it.
+#[derive(Clone)]
+pub struct Signed {
+    token: String,
+    key_id: String,
+    claims: AccessClaims,
+}
+
+impl Signed {
+    /// Checks form, type and signature.
+    pub fn verify(token: &str, keys: &Jwks) -> Result<Self, TokenRefusal> {
+        let unverified = Unverified::parse(token).map_err(|error| match error {
+            JwsError::Algorithm => TokenRefusal::Algorithm,
+            other => TokenRefusal::Malformed(other),
+        })?;
+        if unverified.typ() != TOKEN_TYPE {
+            return Err(TokenRefusal::Type);
+        }
+        let key = unverified.key_id().and_then(|id| keys.key(id)).ok_or(TokenRefusal::UnknownKey)?;
+        let verified = unverified.verify(key.public_key()).map_err(|_| TokenRefusal::Signature)?;
+        let claims = verified.claims().map_err(|_| TokenRefusal::Claims)?;
+        Ok(Self { token: token.into(), key_id: key.id().into(), claims })
+    }
+
+    /// Whether this is that token, to the last byte.
+    pub fn is(&self, token: &str) -> bool {
+        self.token.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// Accepts it as a token for the gateway: if it is bound, then to the certificate that was presented (`None`: none was). Its key must
+    /// be in the set still; its id is its thumbprint, so there it is the same key.
+    pub fn for_gateway(
+        &self,
+        keys: &Jwks,
+        expected: &Expected<'_>,
+        certificate: Option<&[u8; 32]>,
+    ) -> Result<&AccessClaims, TokenRefusal> {
+        keys.key(&self.key_id).ok_or(TokenRefusal::UnknownKey)?;
+        check_claims(&self.claims, expected, SESSION_TOKEN_LIFE)?;
+        match (&self.claims.cnf, certificate) {
+            (None, _) => Ok(&self.claims),
+            (Some(_), None) => Err(TokenRefusal::Unbound),
+            (Some(binding), Some(presented)) if binding.matches(presented) => Ok(&self.claims),
+            (Some(_), Some(_)) => Err(TokenRefusal::Binding),
+        }
+    }
+}
+
 /// Verifies a token for an enclave: it must be bound to the certificate (given by its SHA-256) that the client
 /// presented on this connection.
 pub fn verify_access_token(
@@ -175,45 +226,10 @@ pub fn verify_access_token(
     expected: &Expected<'_>,
     certificate: &[u8; 32],
 ) -> Result<AccessClaims, TokenRefusal> {
-    let claims = verify_claims(token, keys, expected, ENCLAVE_TOKEN_LIFE)?;
+    let claims = Signed::verify(token, keys)?.claims;
+    check_claims(&claims, expected, ENCLAVE_TOKEN_LIFE)?;
     let binding = claims.cnf.as_ref().ok_or(TokenRefusal::Unbound)?;
     if binding.matches(certificate) { Ok(claims) } else { Err(TokenRefusal::Binding) }
-}
-
-/// Verifies a token for the gateway: if it is bound, then to the certificate that was presented (`None`: none was).
-pub fn verify_session_token(
-    token: &str,
-    keys: &Jwks,
-    expected: &Expected<'_>,
-    certificate: Option<&[u8; 32]>,
-) -> Result<AccessClaims, TokenRefusal> {
-    let claims = verify_claims(token, keys, expected, SESSION_TOKEN_LIFE)?;
-    match (&claims.cnf, certificate) {
-        (None, _) => Ok(claims),
-        (Some(_), None) => Err(TokenRefusal::Unbound),
-        (Some(binding), Some(presented)) if binding.matches(presented) => Ok(claims),
-        (Some(_), Some(_)) => Err(TokenRefusal::Binding),
-    }
-}
-
-fn verify_claims(
-    token: &str,
-    keys: &Jwks,
-    expected: &Expected<'_>,
-    longest: u64,
-) -> Result<AccessClaims, TokenRefusal> {
-    let unverified = Unverified::parse(token).map_err(|error| match error {
-        JwsError::Algorithm => TokenRefusal::Algorithm,
-        other => TokenRefusal::Malformed(other),
-    })?;
-    if unverified.typ() != TOKEN_TYPE {
-        return Err(TokenRefusal::Type);
-    }
-    let key = unverified.key_id().and_then(|id| keys.key(id)).ok_or(TokenRefusal::UnknownKey)?;
-    let verified = unverified.verify(key.public_key()).map_err(|_| TokenRefusal::Signature)?;
-    let claims: AccessClaims = verified.claims().map_err(|_| TokenRefusal::Claims)?;
-    check_claims(&claims, expected, longest)?;
-    Ok(claims)
 }
 
 fn check_claims(claims: &AccessClaims, expected: &Expected<'_>, longest: u64) -> Result<(), TokenRefusal> {

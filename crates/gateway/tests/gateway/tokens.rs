@@ -1,13 +1,16 @@
 //! Access tokens: what is accepted, and everything that is not.
 
+use std::time::{Duration, Instant};
+
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{Method, StatusCode, header};
+use hyper_util::rt::TokioIo;
 use pki::SigningKey;
 use pki::jwk::Jwk;
 use pki::jws::{self, KeyHint};
 use serde_json::{Value, json};
 
-use crate::rig::{Identity, Rig, Session, get, json_request, now, rig, trust_domain};
+use crate::rig::{Answer, Identity, Rig, Session, get, json_request, now, rig, trust_domain};
 
 fn issuer() -> String {
     trust_domain().part(names::Part::Gateway).to_string()
@@ -176,6 +179,41 @@ async fn only_one_bearer_header_is_a_token() {
     rig.send(None, basic).await.refused("token_missing");
     rig.send(None, get(&format!("/v1/me?access_token={token}"), None)).await.refused("token_missing");
     rig.send(None, get("/v1/me", Some(&"x".repeat(5000)))).await.refused("token_invalid");
+}
+
+/// The gateway remembers on a connection that a token's signature was right, and nothing else of it: neither other bytes, nor time, nor a session
+/// that has ended get past that.
+#[tokio::test]
+async fn a_token_that_was_good_on_a_connection_is_looked_at_again() {
+    let rig = rig().await;
+    let session = rig.user("alice", None).await;
+    let stream = TokioIo::new(rig.connection().await.stream);
+    let (mut sender, exchange) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(exchange);
+    let mut me = async |token: &str| {
+        sender.ready().await.unwrap();
+        let answer = sender.send_request(get("/v1/me", Some(token))).await.unwrap();
+        Answer::read(&Method::GET, "/v1/me", answer).await
+    };
+    let token = session.access_token();
+    me(token).await.expect(StatusCode::OK);
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let broken = format!("{signed}.{}", Base64UrlUnpadded::encode_string(&[7; 64]));
+    me(&broken).await.refused("token_invalid");
+    me(token).await.expect(StatusCode::OK);
+
+    let short = forge(&rig, "at+jwt", &changed(&session, |claims| claims["exp"] = json!(now() + 2)));
+    me(&short).await.expect(StatusCode::OK);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut last = me(&short).await;
+    while last.status == StatusCode::OK && Instant::now() < deadline {
+        last = me(&short).await;
+    }
+    last.refused("token_expired");
+
+    me(token).await.expect(StatusCode::OK);
+    session.call(Method::DELETE, "/v1/sessions/current", Value::Null).await.expect(StatusCode::NO_CONTENT);
+    me(token).await.refused("session_revoked");
 }
 
 /// Every route but the public ones asks who is calling.

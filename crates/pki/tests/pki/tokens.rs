@@ -11,8 +11,8 @@ use pki::{
     path::PathError,
     profile,
     token::{
-        self, AccessClaims, CLOCK_LEEWAY, Confirmation, ENCLAVE_TOKEN_LIFE, Expected, TokenRefusal,
-        verify_access_token, verify_session_token,
+        self, AccessClaims, CLOCK_LEEWAY, Confirmation, ENCLAVE_TOKEN_LIFE, Expected, Signed, TokenRefusal,
+        verify_access_token,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -176,13 +176,35 @@ fn a_session_token_is_bound_if_it_says_so() {
             AccessClaims { aud: GATEWAY.into(), cnf: cnf.map(Confirmation::certificate), ..claims() };
         let token = token::issue(&claims, &key(1)).unwrap();
         let expected = Expected { issuer: GATEWAY, audience: GATEWAY, now: NOW };
-        verify_session_token(&token, &keys(), &expected, presented).map(drop)
+        Signed::verify(&token, &keys())?.for_gateway(&keys(), &expected, presented).map(drop)
     };
     assert_eq!(session(None, None), Ok(()));
     assert_eq!(session(None, Some(&CERTIFICATE)), Ok(()));
     assert_eq!(session(Some(&CERTIFICATE), Some(&CERTIFICATE)), Ok(()));
     assert_eq!(session(Some(&CERTIFICATE), None), Err(TokenRefusal::Unbound));
     assert_eq!(session(Some(&CERTIFICATE), Some(&[6; 32])), Err(TokenRefusal::Binding));
+}
+
+#[test]
+fn a_token_whose_signature_was_right_is_asked_everything_else_each_time() {
+    let claims = AccessClaims { aud: GATEWAY.into(), ..claims() };
+    let token = token::issue(&claims, &key(1)).unwrap();
+    let signed = Signed::verify(&token, &keys()).unwrap();
+    let (expected, bound) = (Expected { issuer: GATEWAY, audience: GATEWAY, now: NOW }, Some(&CERTIFICATE));
+    let refused = |keys: &Jwks, expected: &Expected<'_>, certificate| {
+        signed.for_gateway(keys, expected, certificate).map(drop).unwrap_err()
+    };
+    assert_eq!(signed.for_gateway(&keys(), &expected, bound), Ok(&claims));
+    let later = Expected { now: claims.exp, ..expected };
+    assert_eq!(refused(&keys(), &later, bound), TokenRefusal::Expired);
+    let earlier = Expected { now: NOW - CLOCK_LEEWAY - 1, ..expected };
+    assert_eq!(refused(&keys(), &earlier, bound), TokenRefusal::NotYetValid);
+    assert_eq!(refused(&keys(), &Expected { audience: ENCLAVE, ..expected }, bound), TokenRefusal::Audience);
+    assert_eq!(refused(&keys(), &expected, Some(&[6; 32])), TokenRefusal::Binding);
+    let others = Jwks::new(vec![Jwk::from_spki(key(2).public_key_spki()).unwrap()]).unwrap();
+    assert_eq!(refused(&others, &expected, bound), TokenRefusal::UnknownKey);
+    assert!(signed.is(&token));
+    assert!(!signed.is(token::issue(&claims, &key(2)).unwrap().as_str()) && !signed.is(&token[1..]));
 }
 
 #[test]
