@@ -64,7 +64,7 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
                 ("up", memory.resident, "MB"),
                 ("of it for each enclave", (memory.resident - empty.resident) / step.max(1) as f64, "MB"),
                 ("software TPM", tpm.resident, "MB"),
-                ("a facade", facades.resident * each(facades), "MB"),
+                ("one of the processes around an app", facades.resident * each(facades), "MB"),
                 ("an app", apps.resident * each(apps), "MB"),
                 ("other processes", others.resident, "MB"),
             ],
@@ -75,8 +75,12 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
             &[
                 ("everything", all.proportional, "MB"),
                 ("up", memory.proportional, "MB"),
-                ("processes of facades for each enclave", facades.processes as f64 / step.max(1) as f64, ""),
-                ("a facade's processes", facades.proportional / step.max(1) as f64, "MB"),
+                (
+                    "facade and what starts it and the app, for each enclave",
+                    facades.processes as f64 / step.max(1) as f64,
+                    "",
+                ),
+                ("those processes", facades.proportional / step.max(1) as f64, "MB"),
                 ("an app", apps.proportional / step.max(1) as f64, "MB"),
             ],
         );
