@@ -50,6 +50,8 @@ impl Door<'_> {
         admitted: Result<Accepted, Refusal>,
         request: Request<Incoming>,
     ) -> Result<Response<Bytes>, Refusal> {
+        // Read before anything is answered: a client that still sends when its stream ends takes that for a broken connection.
+        let body = self.body(request.into_body()).await?;
         let accepted = match admitted {
             Ok(accepted) => accepted,
             Err(Refusal::TokenMissing) => {
@@ -60,7 +62,6 @@ impl Door<'_> {
             }
             Err(refusal) => return Err(refusal),
         };
-        let body = self.body(request.into_body()).await?;
         let Ok(knock) = serde_json::from_slice::<Knock>(&body) else {
             return failed(
                 StatusCode::BAD_REQUEST,
